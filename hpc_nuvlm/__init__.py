@@ -1,0 +1,3 @@
+"""Distributed training toolkit for liquid-argon neutrino experiments."""
+
+__version__ = "0.1.0"

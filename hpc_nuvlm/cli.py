@@ -1,0 +1,222 @@
+"""`nuvlm`: what a person types at a prompt; training and evaluation are started by launchers, from launch/."""
+
+from __future__ import annotations
+
+import json
+import shlex
+import sys
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated
+
+import numpy as np
+import typer
+from rich.console import Console
+from rich.progress import MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+from rich.table import Table
+
+from hpc_nuvlm import __version__, formats, store
+from hpc_nuvlm.config import View
+from hpc_nuvlm.detector import detector_folder, load_detector
+from hpc_nuvlm.errors import UserError
+from hpc_nuvlm.event import CHARGE_COLUMN, LABELS, Event
+from hpc_nuvlm.store import Split
+from hpc_nuvlm.store.manifest import Manifest
+from hpc_nuvlm.store.pack import pack as pack_events
+from hpc_nuvlm.store.tar_store import export as export_tars
+from hpc_nuvlm.views.image import ImageView
+
+app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, help=__doc__)
+console = Console(stderr=True)
+
+JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]
+DatasetArgument = Annotated[Path, typer.Argument(help="Folder that holds manifest.json.")]
+
+
+@app.command()
+def pack(
+    paths: Annotated[list[Path], typer.Argument(help="Event files, or folders of them.")],
+    out: Annotated[Path, typer.Option(help="Folder of the new dataset.")],
+    format: Annotated[str | None, typer.Option(help=f"One of {', '.join(formats.FORMATS)}; found out if not given.")] = None,
+    detector: Annotated[str | None, typer.Option(help="Name in configs/detectors; the format's own if not given.")] = None,
+    test: Annotated[list[Path] | None, typer.Option(help="Files or folders whose events all become the test split.")] = None,
+    split: Annotated[str | None, typer.Option(help="Fractions by content hash, for instance train=0.8,val=0.1,test=0.1.")] = None,
+    classes: Annotated[str | None, typer.Option(help="Keep only these labels, for instance nue_cc,numu_cc,nc.")] = None,
+    overwrite: Annotated[bool, typer.Option(help="Replace the dataset that the folder holds.")] = False,
+) -> None:
+    """Read foreign event files into a dataset of sharded zarr archives."""
+    found = formats.FORMATS.get(format) if format else formats.detect(paths)
+    if found is None:
+        raise UserError(f"--format {format!r}: no such format; there are {', '.join(formats.FORMATS)}")
+    name = detector or found.default_detector
+    fractions = parse_split(split or ("train=0.85,val=0.15" if test else "train=0.8,val=0.1,test=0.1"))
+    with counting("packing") as advance:
+        manifest = pack_events(
+            formats.read_events(paths, found.name),
+            out,
+            load_detector(name, detector_folder()),
+            test_events=formats.read_events(test or [], found.name),
+            split=fractions,
+            classes=parse_classes(classes),
+            command=shlex.join(["nuvlm", *sys.argv[1:]]),
+            source=", ".join(map(str, [*paths, *(test or [])])),
+            on_progress=advance,
+            overwrite=overwrite,
+        )
+    console.print(f"{out}: {describe_manifest(manifest)}; detector {name}", highlight=False, soft_wrap=True)
+
+
+@app.command()
+def inspect(dataset: DatasetArgument, as_json: JsonOption = False) -> None:
+    """Show what a dataset holds: events, hits, charge, labels, views, shards, bytes."""
+    opened = store.open_dataset(dataset)
+    report = {name: inspect_split(opened.split(name), opened.manifest, name) for name in opened.splits}
+    detector = opened.manifest.detector
+    if as_json:
+        lineage = opened.manifest.lineage.model_dump(mode="json")
+        views = [plane.name for plane in detector.planes]
+        print(json.dumps({"detector": detector.name, "views": views, "splits": report, "lineage": lineage}))
+        return
+    views = ", ".join(f"{plane.name} {detector.num_rows} x {detector.num_columns}" for plane in detector.planes)
+    table = Table(title=f"{dataset}: {opened.manifest.kind}, {detector.title}; views {views}", title_justify="left")
+    rows = {name: values | values["labels"] for name, values in report.items()}
+    table.add_column("split")
+    keys = [key for key in dict.fromkeys(key for values in rows.values() for key in values) if key != "labels"]
+    for key in keys:
+        table.add_column(key.replace("_", " "), justify="right")
+    for name, values in rows.items():
+        table.add_row(name, *(f"{values.get(key, 0):,.0f}" for key in keys))
+    Console().print(table)
+
+
+@app.command()
+def verify(dataset: DatasetArgument, as_json: JsonOption = False) -> None:
+    """Read every byte and compare it with the checksums; names damaged shards and the events lost with them."""
+    problems = store.verify(dataset)
+    num_shards = len(store.open_dataset(dataset).manifest.shards)
+    if as_json:
+        listed = [{"file": p.file, "reason": p.reason, "unreadable_events": list(p.unreadable)} for p in problems]
+        print(json.dumps({"shards": num_shards, "problems": listed}))
+    else:
+        for problem in problems:
+            print(problem)
+        print(f"{dataset}: {num_shards - len(problems)} of {num_shards} shards are as they were written")
+    if problems:
+        raise typer.Exit(1)
+
+
+@app.command()
+def export(
+    dataset: DatasetArgument,
+    out: Annotated[Path, typer.Option(help="Folder of the exported dataset.")],
+    to: Annotated[str, typer.Option(help="Only webdataset: tars of one PNG per view, and JSON.")] = "webdataset",
+    pool: Annotated[int, typer.Option(min=1, help="Native pixels summed into one image pixel, each way.")] = 1,
+    size: Annotated[str | None, typer.Option(help="Image size HEIGHTxWIDTH; the whole readout if not given.")] = None,
+    crop: Annotated[str, typer.Option(help="Centre of the image: fixed, centroid or vertex.")] = "fixed",
+    curve: Annotated[str, typer.Option(help="Charge to gray: linear, sqrt or log.")] = "linear",
+    full_scale: Annotated[float, typer.Option(help="Charge that becomes 255.")] = 255.0,
+) -> None:
+    """Write a dataset's images as standard WebDataset tars, for any other tool."""
+    if to != "webdataset":
+        raise UserError(f"--to {to!r}: only webdataset can be written")
+    opened = store.open_dataset(dataset)
+    detector = opened.manifest.detector
+    shape = parse_size(size) if size else (-(-detector.num_rows // pool), -(-detector.num_columns // pool))
+    view = ImageView(View(size=shape, pool=pool, crop=crop, curve=curve, full_scale=full_scale), detector)
+    with counting("exporting") as advance:
+        splits = {name: pictures(opened.split(name), view, advance) for name in opened.splits}
+        manifest = export_tars(opened.manifest, splits, out, pool=pool, command=shlex.join(["nuvlm", *sys.argv[1:]]))
+    console.print(f"{out}: {describe_manifest(manifest)}", highlight=False, soft_wrap=True)
+
+
+@app.callback(invoke_without_command=True)
+def version(show: Annotated[bool, typer.Option("--version", help="Print the version.")] = False) -> None:
+    if show:
+        print(__version__)
+        raise typer.Exit
+
+
+def pictures(split: Split, view: ImageView, advance: Callable[[int], None]) -> Iterator[tuple[Event, dict[str, np.ndarray]]]:
+    """Each event with its image in every view, one at a time."""
+    names = [plane.name for plane in view.detector.planes]
+    for number in range(len(split)):
+        event = split[number]
+        image = view.render([event])["image"][0]
+        advance(number + 1)
+        yield event, dict(zip(names, image))
+
+
+def inspect_split(split: Split, manifest: Manifest, name: str) -> dict:
+    shards = [shard for shard in manifest.shards if shard.split == name]
+    num_events, num_bytes = len(split), sum(shard.bytes for shard in shards)
+    charge = sum(float(split[number].hits.charge.sum(dtype=float)) for number in range(num_events))
+    return {
+        "events": num_events,
+        "hits": sum(shard.hits for shard in shards),
+        CHARGE_COLUMN[manifest.hit_kind]: charge,
+        "shards": len(shards),
+        "bytes": num_bytes,
+        "bytes_per_event": num_bytes / max(1, num_events),
+        "labels": manifest.labels[name],
+    }
+
+
+def describe_manifest(manifest: Manifest) -> str:
+    splits = ", ".join(f"{name} {manifest.num_events(name)}" for name in manifest.splits)
+    num_bytes = sum(shard.bytes for shard in manifest.shards)
+    return f"{splits} events in {len(manifest.shards)} shards, {num_bytes / 1e6:.1f} MB{left_out(manifest)}"
+
+
+def left_out(manifest: Manifest) -> str:
+    parts = [f"{count} {label}" for label, count in sorted(manifest.left_out.items())]
+    text = f"; left out by label: {', '.join(parts)}" if parts else ""
+    if manifest.duplicates:
+        pairs = ", ".join(f"{pair.dropped} = {pair.kept}" for pair in manifest.duplicates[:5])
+        text += f"; {len(manifest.duplicates)} duplicates dropped: {pairs}"
+    return text
+
+
+def parse_split(text: str) -> dict[str, float]:
+    try:
+        return {name.strip(): float(value) for name, value in (part.split("=") for part in text.split(","))}
+    except ValueError as error:
+        raise UserError(f"--split {text!r}: write it as train=0.8,val=0.1,test=0.1") from error
+
+
+def parse_classes(text: str | None) -> tuple[str, ...] | None:
+    if text is None:
+        return None
+    names = tuple(name.strip() for name in text.split(","))
+    unknown = [name for name in names if name not in LABELS]
+    if unknown:
+        raise UserError(f"--classes: unknown label {unknown[0]!r}; there are {', '.join(LABELS)}")
+    return names
+
+
+def parse_size(text: str) -> tuple[int, int]:
+    height, cross, width = text.partition("x")
+    if not (cross and height.isdigit() and width.isdigit()):
+        raise UserError(f"--size {text!r}: write it as HEIGHTxWIDTH, for instance 512x512")
+    return int(height), int(width)
+
+
+@contextmanager
+def counting(verb: str) -> Iterator[Callable[[int], None]]:
+    """A live count of events on a terminal; silence in a log file."""
+    columns: Iterable = (SpinnerColumn(), TextColumn("{task.description}"), MofNCompleteColumn(), TextColumn("events"))
+    with Progress(*columns, TimeElapsedColumn(), console=console, disable=not console.is_terminal) as progress:
+        task = progress.add_task(verb, total=None)
+        yield lambda count: progress.update(task, completed=count)
+
+
+def main() -> None:
+    """Entry point: a user's mistake is one line and exit code 2, never a traceback."""
+    try:
+        app()
+    except UserError as error:
+        print(f"error: {error}", file=sys.stderr)
+        sys.exit(2)
+    except KeyboardInterrupt:
+        print("interrupted; nothing half-written was left", file=sys.stderr)
+        sys.exit(130)

@@ -1,0 +1,26 @@
+"""StopRequest: a signal asks the run to stop at its next step; nothing is interrupted in the middle."""
+
+from __future__ import annotations
+
+import signal
+
+SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1)
+# EX_TEMPFAIL of sysexits.h: stopped in good order, run again to continue
+EXIT_REQUEUE = 75
+
+
+class StopRequest:
+    """Installed before the heavy imports, since a signal that arrives during them would end the process."""
+
+    def __init__(self):
+        self.received: signal.Signals | None = None
+
+    def install(self) -> StopRequest:
+        for number in SIGNALS:
+            signal.signal(number, self._remember)
+        return self
+
+    def _remember(self, number: int, _frame) -> None:
+        if self.received is not None and number == signal.SIGINT:
+            raise KeyboardInterrupt  # the second Ctrl-C means now
+        self.received = signal.Signals(number)

@@ -1,0 +1,87 @@
+"""Siamese convolutional network: one tower looks at each view, a small head at all of their features.
+
+The tower's weights are shared, so the number of views changes only the head. GroupNorm, not BatchNorm:
+a batch that is split over ranks must give the same result as the whole.
+"""
+
+# B batch, V view, H row, W column, C class, F feature
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import torch
+from safetensors.torch import save_file
+from torch import nn
+from torch.nn import functional
+
+from hpc_nuvlm.config import Cnn
+from hpc_nuvlm.models.task import Prediction, Task
+from hpc_nuvlm.sample import Batch
+
+CHANNELS_PER_GROUP = 8
+
+
+def norm(channels: int) -> nn.GroupNorm:
+    return nn.GroupNorm(max(1, channels // CHANNELS_PER_GROUP), channels)
+
+
+class Residual(nn.Module):
+    """Two 3 x 3 convolutions around a shortcut (He et al., arXiv:1603.05027), gated by squeeze-excitation (arXiv:1709.01507)."""
+
+    def __init__(self, channels_in: int, channels: int, stride: int):
+        super().__init__()
+        self.conv1 = nn.Conv2d(channels_in, channels, 3, stride, 1, bias=False)
+        self.norm1 = norm(channels)
+        self.conv2 = nn.Conv2d(channels, channels, 3, 1, 1, bias=False)
+        self.norm2 = norm(channels)
+        self.gate = nn.Sequential(nn.Linear(channels, channels // 4), nn.ReLU(), nn.Linear(channels // 4, channels))
+        unchanged = stride == 1 and channels_in == channels
+        self.shortcut = nn.Identity() if unchanged else nn.Conv2d(channels_in, channels, 1, stride, bias=False)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        y = functional.relu(self.norm1(self.conv1(x)))
+        y = self.norm2(self.conv2(y))
+        y = y * torch.sigmoid(self.gate(y.mean((2, 3))))[:, :, None, None]
+        return functional.relu(y + self.shortcut(x))
+
+
+class CnnTask(Task):
+    def __init__(self, config: Cnn, num_views: int, num_classes: int):
+        super().__init__()
+        self.label_smoothing = config.label_smoothing
+        first = config.widths[0]
+        layers: list[nn.Module] = [nn.Conv2d(1, first, 5, 2, 2, bias=False), norm(first), nn.ReLU()]
+        channels = first
+        for width in config.widths:
+            for block in range(config.blocks):
+                layers.append(Residual(channels, width, stride=2 if block == 0 else 1))
+                channels = width
+        self.tower = nn.Sequential(*layers)
+        # Mean and maximum over the view: how much there is, and the most telling place.
+        self.head = nn.Sequential(
+            nn.LayerNorm(2 * channels * num_views),
+            nn.Dropout(config.dropout),
+            nn.Linear(2 * channels * num_views, num_classes),
+        )
+
+    def logits(self, image_BVHW: torch.Tensor) -> torch.Tensor:
+        """(B, C) from 8-bit pictures."""
+        batch, views, height, width = image_BVHW.shape
+        pixels = image_BVHW.to(self.head[2].weight.dtype).div(255)
+        features = self.tower(pixels.reshape(batch * views, 1, height, width))
+        pooled = torch.cat([features.mean((2, 3)), features.amax((2, 3))], 1)
+        return self.head(pooled.reshape(batch, -1))
+
+    def loss(self, batch: Batch) -> torch.Tensor:
+        logits_BC = self.logits(batch.image_BVHW).float()
+        return functional.cross_entropy(
+            logits_BC, batch.label_B, reduction="none", label_smoothing=self.label_smoothing
+        )
+
+    def predict(self, batch: Batch, explain: bool = False) -> Prediction:
+        return Prediction(functional.log_softmax(self.logits(batch.image_BVHW).float(), -1))
+
+    def export(self, folder: Path) -> None:
+        folder.mkdir(parents=True, exist_ok=True)
+        save_file(self.state_dict(), folder / "model.safetensors")

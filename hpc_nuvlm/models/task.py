@@ -1,0 +1,68 @@
+"""Task: all that the engine and the evaluation know of a model, and all that a model knows of them.
+
+A new family is a Task in a file of its own, a config class, a row in FAMILIES, and a YAML.
+"""
+
+# B batch, C class
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from torch import nn
+from torch.utils.flop_counter import FlopCounterMode
+
+from hpc_nuvlm.sample import Batch
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """Class probabilities, each row summing to 1, and the generated text if it was asked for."""
+
+    log_probability_BC: torch.Tensor
+    text: tuple[str, ...] | None = None
+
+
+class Task(nn.Module, ABC):
+    """A model with its loss. Parameters belong to submodules, never to the Task itself (ZeRO-3 gathers by submodule)."""
+
+    @abstractmethod
+    def loss(self, batch: Batch) -> torch.Tensor:
+        """(B,) loss of each event, in nats; padding rows are computed too, and weighted by the engine."""
+
+    @abstractmethod
+    def predict(self, batch: Batch, explain: bool = False) -> Prediction: ...
+
+    @abstractmethod
+    def export(self, folder: Path) -> None:
+        """Write the model as its own ecosystem expects it, for use without this toolkit."""
+
+    def forward(self, batch: Batch) -> torch.Tensor:
+        return self.loss(batch)
+
+    def trainable(self) -> dict[str, nn.Parameter]:
+        """What is learned, by name: the only tensors that a checkpoint holds."""
+        return {name: parameter for name, parameter in self.named_parameters() if parameter.requires_grad}
+
+    def flops(self, batch: Batch) -> int:
+        """Floating-point operations of one forward pass of the loss, a multiply-add counted as two."""
+        with FlopCounterMode(display=False) as counter, torch.no_grad():
+            self.loss(batch)
+        return counter.get_total_flops()
+
+
+@contextmanager
+def evaluating(task: Task) -> Iterator[None]:
+    """Evaluation mode without gradients; the mode before is restored."""
+    training = task.training
+    task.eval()
+    try:
+        with torch.no_grad():
+            yield
+    finally:
+        task.train(training)

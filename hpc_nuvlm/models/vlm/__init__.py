@@ -1,0 +1,1 @@
+"""Vision-language models; the only folder that knows transformers, peft and bitsandbytes."""

@@ -1,0 +1,167 @@
+"""Read columns of a zarr shard straight from its file: zip directory, chunk index, checksum, blosc.
+
+zarr-python reads the same file, at a sixth of the speed for single events, and takes a missing chunk
+for zeros. Here every byte that reaches an event has passed a checksum: CRC-32 of the zip for metadata,
+CRC-32C for chunks and their index. Sizes are compared with what the file can hold before anything is
+allocated. Damage is a ValueError that says which column and chunk.
+"""
+
+from __future__ import annotations
+
+import functools
+import json
+import os
+import struct
+import zipfile
+import zlib
+from dataclasses import dataclass
+from pathlib import Path
+
+import google_crc32c
+import numpy as np
+from numcodecs import blosc
+
+# One event is a part of a chunk: 8 Ki rows read twice as fast as 32 Ki at 0.6 % more bytes
+CHUNK_ROWS = 8192
+CHECKSUM_BYTES = 4
+LOCAL_HEADER = struct.Struct("<4s22xHH")
+BLOSC_HEADER = struct.Struct("<4xI4xI")
+BLOSC_HEADER_BYTES = 16
+# What decoding bytes that were changed can raise, here and in zipfile, json and blosc
+DAMAGE = (
+    ValueError,
+    TypeError,
+    LookupError,
+    OSError,
+    EOFError,
+    RuntimeError,
+    struct.error,
+    zlib.error,
+    zipfile.BadZipFile,
+)
+
+
+class ReadOnlyFile:
+    """A file read by position only: it has no cursor, so threads and forked processes may share it."""
+
+    def __init__(self, path: Path):
+        self._descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+
+    def read(self, start: int, num_bytes: int) -> bytes:
+        data = os.pread(self._descriptor, num_bytes, start)
+        if len(data) != num_bytes:
+            raise EOFError(f"file ends at byte {start + len(data)}, {num_bytes} bytes were expected from {start}")
+        return data
+
+    def __del__(self):
+        if hasattr(self, "_descriptor"):
+            os.close(self._descriptor)
+
+
+class OpenFiles:
+    """The most recently used files, kept open: opening is what a parallel file system is slow at."""
+
+    def __init__(self, limit: int = 256):
+        self._limit = limit
+        self._open = functools.lru_cache(limit)(ReadOnlyFile)
+
+    def __call__(self, path: Path) -> ReadOnlyFile:
+        return self._open(path)
+
+    def __reduce__(self):
+        return OpenFiles, (self._limit,)
+
+
+@dataclass(frozen=True)
+class Column:
+    """Where the chunks of a column lie: (num_chunks, 2) first byte in the file, number of bytes."""
+
+    name: str
+    dtype: np.dtype
+    num_rows: int
+    chunks: np.ndarray
+
+    def read(self, file: ReadOnlyFile, start: int, stop: int) -> np.ndarray:
+        """Rows [start, stop)."""
+        if not 0 <= start <= stop <= self.num_rows:
+            raise ValueError(f"column {self.name!r} has {self.num_rows} rows, [{start}, {stop}) was asked for")
+        rows = np.empty(stop - start, self.dtype)
+        for chunk in range(start // CHUNK_ROWS, -(-stop // CHUNK_ROWS)):
+            first = chunk * CHUNK_ROWS
+            low, high = max(start, first), min(stop, first + CHUNK_ROWS)
+            rows[low - start : high - start] = self._decode(file, chunk)[low - first : high - first]
+        return rows
+
+    def _decode(self, file: ReadOnlyFile, chunk: int) -> np.ndarray:
+        where = f"column {self.name!r}, chunk {chunk}"
+        first_byte, num_bytes = self.chunks[chunk].tolist()
+        packed = _checked(file.read(first_byte, num_bytes), where)
+        rows = np.empty(CHUNK_ROWS, self.dtype)
+        if len(packed) < BLOSC_HEADER_BYTES or BLOSC_HEADER.unpack_from(packed) != (rows.nbytes, len(packed)):
+            raise ValueError(f"{where}: is not a blosc block of {rows.nbytes} bytes")
+        blosc.decompress(packed, rows)
+        return rows
+
+
+def open_columns(path: Path) -> tuple[dict, dict[str, Column]]:
+    """Attributes of the zarr group in a zip file, and its arrays by name; every chunk must be there."""
+    file = ReadOnlyFile(path)
+    with zipfile.ZipFile(path) as archive:
+        members = {member.filename: member for member in archive.infolist()}
+        group = _metadata(archive, members["zarr.json"])
+        names = [name.removesuffix("/zarr.json") for name in members if name.endswith("/zarr.json")]
+        columns = {
+            name: _column(file, name, _metadata(archive, members[f"{name}/zarr.json"]), members) for name in names
+        }
+    return group["attributes"], columns
+
+
+def _metadata(archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> dict:
+    if member.compress_type != zipfile.ZIP_STORED or member.file_size > 1 << 16:
+        raise ValueError(
+            f"{member.filename} is compressed or has {member.file_size} bytes; it was not written by this toolkit"
+        )
+    return json.loads(archive.read(member))
+
+
+def _column(file: ReadOnlyFile, name: str, metadata: dict, members: dict[str, zipfile.ZipInfo]) -> Column:
+    (num_rows,) = metadata["shape"]
+    dtype = np.dtype(metadata["data_type"])
+    (sharding,) = metadata["codecs"]
+    codecs = [codec["name"] for codec in sharding["configuration"]["codecs"]]
+    if sharding["configuration"]["chunk_shape"] != [CHUNK_ROWS] or codecs != ["bytes", "blosc", "crc32c"]:
+        raise ValueError(f"column {name!r}: chunks are {sharding['configuration']}; it was not written by this toolkit")
+    if num_rows == 0:
+        return Column(name, dtype, 0, np.empty((0, 2), np.int64))
+    if f"{name}/c/0" not in members:
+        raise ValueError(f"column {name!r}: its data, {name}/c/0, is missing in the zip file")
+    start, num_bytes = _extent(file, members[f"{name}/c/0"])
+    num_chunks = -(-num_rows // CHUNK_ROWS)
+    index_bytes = 16 * num_chunks + CHECKSUM_BYTES
+    if index_bytes > num_bytes:
+        raise ValueError(f"column {name!r}: {num_rows} rows cannot be in {num_bytes} bytes")
+    index = _checked(file.read(start + num_bytes - index_bytes, index_bytes), f"column {name!r}, chunk index")
+    chunks = np.frombuffer(index, "<u8").reshape(num_chunks, 2)
+    limit = num_bytes - index_bytes
+    if (chunks > limit).any() or (chunks.sum(axis=1) > limit).any() or (chunks[:, 1] <= CHECKSUM_BYTES).any():
+        raise ValueError(f"column {name!r}: chunks are missing or lie outside of their file")
+    return Column(name, dtype, num_rows, chunks.astype(np.int64) + np.array([start, 0]))
+
+
+def _extent(file: ReadOnlyFile, member: zipfile.ZipInfo) -> tuple[int, int]:
+    """First byte and number of bytes of a member's data."""
+    if member.compress_type != zipfile.ZIP_STORED or member.compress_size != member.file_size:
+        raise ValueError(f"{member.filename} is compressed by zip; it was not written by this toolkit")
+    signature, name_bytes, extra_bytes = LOCAL_HEADER.unpack(file.read(member.header_offset, LOCAL_HEADER.size))
+    start = member.header_offset + LOCAL_HEADER.size
+    if signature != b"PK\3\4" or file.read(start, name_bytes) != member.filename.encode():
+        raise ValueError(f"{member.filename}: zip directory and file disagree on where it is")
+    return start + name_bytes + extra_bytes, member.file_size
+
+
+def _checked(data: bytes, where: str) -> memoryview:
+    """The data without the CRC-32C that ends it, which must match."""
+    body = memoryview(data)[:-CHECKSUM_BYTES]
+    if google_crc32c.value(data[:-CHECKSUM_BYTES]) != int.from_bytes(data[-CHECKSUM_BYTES:], "little"):
+        raise ValueError(f"{where}: checksum does not match")
+    return body

@@ -1,0 +1,58 @@
+"""Augmentation: another picture that the detector could have given of the same kind of event.
+
+The draws depend only on the generator, so a generator seeded by (run, epoch, event) gives the same
+picture on any rank.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from hpc_nuvlm.config import Augment
+from hpc_nuvlm.detector import Detector, Symmetry
+
+
+def augment(image: np.ndarray, augment: Augment, detector: Detector, generator: np.random.Generator) -> np.ndarray:
+    """A changed copy of one event's views, uint8 (V, H, W): symmetries, then shift, gain and dropout."""
+    image = image.copy()
+    if augment.symmetries:
+        for symmetry in detector.symmetries:
+            if generator.random() < 0.5:
+                image = apply_symmetry(image, symmetry)
+    if augment.shift:
+        rows, columns = generator.integers(-augment.shift, augment.shift, size=2, endpoint=True)
+        image = shift(image, int(rows), int(columns))
+    if augment.gain:
+        factor = generator.uniform(1 - augment.gain, 1 + augment.gain)
+        image = np.minimum(np.rint(image * factor), 255).astype(np.uint8)
+    if augment.dropout:
+        lit = np.flatnonzero(image)
+        image.reshape(-1)[lit[generator.random(lit.size) < augment.dropout]] = 0
+    return image
+
+
+def apply_symmetry(image: np.ndarray, symmetry: Symmetry) -> np.ndarray:
+    """The mirrored event, as a new array: flips within views first, then the exchange of views."""
+    mirrored = image.copy()
+    for view in symmetry.flip_rows:
+        mirrored[view] = mirrored[view, ::-1].copy()
+    for view in symmetry.flip_columns:
+        mirrored[view] = mirrored[view, :, ::-1].copy()
+    return mirrored[list(symmetry.permutation)] if symmetry.permutation else mirrored
+
+
+def shift(image: np.ndarray, rows: int, columns: int) -> np.ndarray:
+    """Pixel (r, c) moved to (r + rows, c + columns) in all views, as a new array; what comes in is 0."""
+    shifted = np.zeros_like(image)
+    height, width = image.shape[1:]
+    to_rows, from_rows = _overlap(rows, height)
+    to_columns, from_columns = _overlap(columns, width)
+    shifted[:, to_rows, to_columns] = image[:, from_rows, from_columns]
+    return shifted
+
+
+def _overlap(step: int, length: int) -> tuple[slice, slice]:
+    """Where pixels that stay inside go to, and where they come from."""
+    stay = max(length - abs(step), 0)
+    first_to, first_from = (length - stay, 0) if step > 0 else (0, length - stay)
+    return slice(first_to, first_to + stay), slice(first_from, first_from + stay)

@@ -1,0 +1,171 @@
+"""ImageView: events -> 8-bit images, one per view plane of the detector.
+
+An image is a window of native pixels, `pool` x `pool` of them summed into each of its own. Windows
+begin on native pixels, so that an image of deposits and one of the readout they would give agree.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from hpc_nuvlm.config import View
+from hpc_nuvlm.detector import Detector
+from hpc_nuvlm.errors import UserError
+from hpc_nuvlm.event import CHARGE_COLUMN, COLUMNS, Event, Hits
+from nuvlm_kernels import raster
+
+# Required columns of each kind, in the order in which the kernels take them
+HIT_COLUMNS = {kind: [name for name, (_, required) in columns.items() if required] for kind, columns in COLUMNS.items()}
+
+
+class ImageView:
+    """The region, resolution and 8-bit curve of `view`, on the planes of `detector`."""
+
+    def __init__(self, view: View, detector: Detector):
+        self.view = view
+        self.detector = detector
+        self._edges = raster.level_edges(view.curve, view.full_scale)
+
+    def render(self, events: Sequence[Event]) -> dict[str, np.ndarray]:
+        """image: uint8 (E, V, H, W); outside_charge (E, V): what no pixel shows; saturated (E, V): pixels above 255."""
+        kind, arguments = self._hits_and_windows(events)
+        draw = {"deposits": raster.deposit_levels, "pixels": raster.pixel_levels}[kind]
+        image = np.empty((len(events), self.detector.num_views, *self.view.size), np.uint8)
+        outside, saturated, _, first_rejected = draw(*arguments, self._edges, image)
+        self._refuse_rejected(events, first_rejected)
+        return {"image": image, "outside_charge": outside, "saturated": saturated}
+
+    def charge_image(self, events: Sequence[Event]) -> tuple[np.ndarray, np.ndarray]:
+        """Charge of each pixel, float32 (E, V, H, W), and the charge outside each image, float64 (E, V)."""
+        kind, arguments = self._hits_and_windows(events)
+        draw = {"deposits": raster.deposit_views, "pixels": raster.pixel_views}[kind]
+        image = np.empty((len(events), self.detector.num_views, *self.view.size), np.float32)
+        outside, _, first_rejected = draw(*arguments, image)
+        self._refuse_rejected(events, first_rejected)
+        return image, outside
+
+    def _hits_and_windows(self, events: Sequence[Event]) -> tuple[str, tuple]:
+        """The kind of the hits, and what the kernels of that kind need besides their output."""
+        kind = _common_kind(events)
+        hits = tuple(_concatenate(events, kind, name) for name in HIT_COLUMNS[kind])
+        offsets = np.cumsum([0, *(len(event.hits) for event in events)])
+        if kind == "pixels":
+            return kind, (hits, offsets, self._origins(events, self._readout_centre), self.view.pool)
+        pitch_mm = self.detector.pitches_mm
+        origin_mm = self._grid_mm() + self._origins(events, self._deposit_centre) * pitch_mm
+        return kind, (hits, offsets, self.detector.projections, origin_mm, pitch_mm * self.view.pool)
+
+    def _origins(self, events, centre_of) -> np.ndarray:
+        """Native row and column at which each image begins, (E, V, 2): whole numbers, as float64."""
+        extent = np.array(self.view.size) * self.view.pool
+        origins = np.empty((len(events), self.detector.num_views, 2))
+        for origin, event in zip(origins, events, strict=True):
+            origin[:] = np.floor(centre_of(event)) - extent // 2
+        return origins
+
+    @property
+    def _middle(self) -> np.ndarray:
+        """Native row and column in the middle of the readout, (2,)."""
+        return np.array([self.detector.num_rows / 2, self.detector.num_columns / 2])
+
+    def _grid_mm(self) -> np.ndarray:
+        """Position of the low edge of native row and column 0 in each view, (V, 2).
+
+        The readout is centred on the active volume, or on the origin where the detector names no volume.
+        """
+        low, high = self.detector.volume_low_mm, self.detector.volume_high_mm
+        centre_mm = np.zeros(3) if low is None else np.add(low, high) / 2
+        return self.detector.projections @ centre_mm - self._middle * self.detector.pitches_mm
+
+    def _readout_centre(self, event: Event) -> np.ndarray:
+        """Native row and column that the crop rule puts in the centre of each view, (V, 2), for pixel hits."""
+        if self.view.crop == "vertex":
+            raise UserError(
+                f"event {event.identity.key}: crop 'vertex' needs hits in space, and these are readout pixels; "
+                "use view.crop=centroid or fixed"
+            )
+        if self.view.crop == "fixed":
+            return self._middle
+        centroid = _pixel_centroid(event.hits, self.detector.num_views)
+        return np.where(np.isfinite(centroid), centroid, self._middle)
+
+    def _deposit_centre(self, event: Event) -> np.ndarray:
+        """Native row and column that the crop rule puts in the centre of each view, (V, 2), for deposits."""
+        if self.view.crop == "fixed":
+            if self.detector.volume_low_mm is None:
+                raise UserError(
+                    f"detector {self.detector.name}: crop 'fixed' of deposits needs volume_mm, which is null; "
+                    "use view.crop=centroid or vertex"
+                )
+            return self._middle
+        if self.view.crop == "vertex":
+            point_mm = np.array(event.truth.vertex_mm)
+            if not np.isfinite(point_mm).all():
+                raise UserError(
+                    f"event {event.identity.key}: crop 'vertex' needs the true vertex, and truth.vertex_mm is "
+                    f"{event.truth.vertex_mm}; use view.crop=centroid or fixed"
+                )
+        else:
+            point_mm = _deposit_centroid_mm(event.hits)
+            if not np.isfinite(point_mm).all():
+                return self._middle
+        return (self.detector.projections @ point_mm - self._grid_mm()) / self.detector.pitches_mm
+
+    def _refuse_rejected(self, events: Sequence[Event], first_rejected: np.ndarray) -> None:
+        for event, hit in zip(events, first_rejected.tolist(), strict=True):
+            if hit >= 0:
+                raise UserError(f"event {event.identity.key}: hit {hit} {self._fault(event, hit)}")
+
+    def _fault(self, event: Event, hit: int) -> str:
+        num_views = self.detector.num_views
+        for name in HIT_COLUMNS[event.hits.kind]:
+            value = event.hits[name][hit]
+            if name == "plane" and value >= num_views:
+                return (
+                    f"has plane {value}, but detector {self.detector.name} has planes 0 to {num_views - 1}; "
+                    "name the detector that the data came from"
+                )
+            if not np.isfinite(value) or (name == CHARGE_COLUMN[event.hits.kind] and value < 0):
+                return (
+                    f"has {name} {value}; positions must be finite, and charges finite and not negative: "
+                    "correct or drop the hit where the file is read, and pack again"
+                )
+        raise AssertionError(f"the kernel rejected hit {hit}, and nothing is wrong with it")
+
+
+def _common_kind(events: Sequence[Event]) -> str:
+    first_of_kind = {event.hits.kind: event.identity.key for event in reversed(events)}
+    if len(first_of_kind) > 1:
+        named = " and ".join(f"{kind} (event {key})" for kind, key in sorted(first_of_kind.items()))
+        raise UserError(f"a batch holds {named}; its events must all be of one kind: pack them into separate datasets")
+    return next(iter(first_of_kind), "deposits")
+
+
+def _concatenate(events: Sequence[Event], kind: str, name: str) -> np.ndarray:
+    # The empty array gives a batch of no events its dtype.
+    return np.concatenate([np.empty(0, COLUMNS[kind][name][0]), *(event.hits[name] for event in events)])
+
+
+def _weights(hits: Hits) -> np.ndarray:
+    """Charge as float64, and 0 for what is none: the kernels refuse such a hit, and name it."""
+    return np.where(hits.charge > 0, hits.charge, 0).astype(np.float64)
+
+
+def _pixel_centroid(hits: Hits, num_views: int) -> np.ndarray:
+    """Charge-weighted mean row and column in each view, (V, 2); not finite in a view without charge."""
+    weights = _weights(hits)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        row, column, charge = (
+            np.bincount(hits["plane"], weights * factor, minlength=num_views)[:num_views]
+            for factor in (hits["row"], hits["column"], 1)
+        )
+        return np.stack([row / charge, column / charge], axis=-1)
+
+
+def _deposit_centroid_mm(hits: Hits) -> np.ndarray:
+    """Charge-weighted mean position [mm], (3,); not finite without charge."""
+    weights = _weights(hits)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        return np.array([(weights * hits[axis]).sum() for axis in ("x_mm", "y_mm", "z_mm")]) / weights.sum()

@@ -1,0 +1,1 @@
+"""Compiled kernels: plain arrays in, arrays out, nothing of the project imported."""

@@ -1,0 +1,289 @@
+"""Rasterizing: hits of a batch of events -> charge images -> 8-bit images.
+
+Every function works on a whole batch, whose hits are concatenated columns; hits of event e are
+offsets[e] to offsets[e + 1]. Threads share the work by event and never meet in one image, and hits
+are summed in the order in which they come, so the bits do not depend on the number of threads.
+A hit that is no measurement (NaN, infinite, negative charge) is summed nowhere, only counted.
+
+The threads are those of OpenMP where it is installed, and GNU OpenMP ends a process that forks after it
+has used them: start data workers by spawn or forkserver, or draw in the process that trains.
+"""
+
+import math
+
+import numpy as np
+from numba import njit, prange
+
+
+def deposit_views(hits, offsets, projections, origin_mm, pixel_mm, image):
+    """Overwrite `image` with the charge of deposits; return (outside, rejected, first_rejected).
+
+    hits         x_mm, y_mm, z_mm, charge: float32 (N,) each
+    projections  (V, 2, 3) direction of rows and of columns; origin_mm (E, V, 2); pixel_mm (V, 2)
+    image        float32 (E, V, H, W)
+
+    Row = floor((row direction . position - origin) / pixel) in float64, likewise column: a hit on an edge
+    belongs to the pixel above it. `outside` (E, V) is the charge that fell outside each view, `rejected`
+    (E,) the number of hits that are no measurement, `first_rejected` (E,) the index within the event of
+    the first of them, or -1.
+    """
+    _check_output("image", image, np.float32, image.shape)
+    dropped, arguments = _check_deposits(hits, offsets, projections, origin_mm, pixel_mm, image.shape)
+    _deposit_batch(*arguments, image, *dropped)
+    return dropped
+
+
+def pixel_views(hits, offsets, origin, pool, image):
+    """Overwrite `image` with the charge of readout pixels; return (outside, rejected, first_rejected).
+
+    hits    plane uint8, row uint16, column uint16, charge float32: (N,) each
+    origin  int64 (E, V, 2) native row and column where each image begins; pool: native pixels to an image pixel
+    image   float32 (E, V, H, W)
+
+    Row = floor((row - origin) / pool), likewise column. A hit whose plane is not one of the V views is
+    rejected too; otherwise what comes back is as of `deposit_views`.
+    """
+    _check_output("image", image, np.float32, image.shape)
+    dropped, arguments = _check_pixels(hits, offsets, origin, pool, image.shape)
+    _pixel_batch(*arguments, image, *dropped)
+    return dropped
+
+
+def deposit_levels(hits, offsets, projections, origin_mm, pixel_mm, edges, levels):
+    """Overwrite `levels` (uint8) with what `deposit_views` gives, as levels of `level_edges`.
+
+    Return (outside, saturated, rejected, first_rejected), `saturated` (E, V) being the number of saturated
+    pixels. Only one event's charge is kept at a time, which stays in the cache: 1.6 times faster than two passes
+    over a batch.
+    """
+    dropped, arguments = _check_deposits(hits, offsets, projections, origin_mm, pixel_mm, levels.shape)
+    edges, saturated = _check_levels(edges, levels)
+    _deposit_levels_batch(*arguments, edges, levels, saturated, *dropped)
+    outside, rejected, first_rejected = dropped
+    return outside, saturated, rejected, first_rejected
+
+
+def pixel_levels(hits, offsets, origin, pool, edges, levels):
+    """As `deposit_levels`, of what `pixel_views` gives."""
+    dropped, arguments = _check_pixels(hits, offsets, origin, pool, levels.shape)
+    edges, saturated = _check_levels(edges, levels)
+    _pixel_levels_batch(*arguments, edges, levels, saturated, *dropped)
+    outside, rejected, first_rejected = dropped
+    return outside, saturated, rejected, first_rejected
+
+
+def level_edges(curve, full_scale):
+    """Charge at which each level from 1 to 255 begins, and last the least that is saturated: float64 (256,).
+
+    A level is 255 f(charge) rounded half up, f being charge / full_scale (linear), its square root (sqrt)
+    or log(1 + charge) / log(1 + full_scale) (log). What is above full_scale has level 255 and is saturated.
+    Comparing with edges gives the same level on every machine; log1p does not, since its last bit differs
+    between mathematical libraries.
+    """
+    half = (np.arange(1, 256) - 0.5) / 255
+    if curve == "linear":
+        edges = full_scale * half
+    elif curve == "sqrt":
+        edges = full_scale * half**2
+    elif curve == "log":
+        edges = np.expm1(half * np.log1p(full_scale))
+    else:
+        raise ValueError(f"curve {curve!r} is unknown; use linear, sqrt or log")
+    return np.append(edges, np.nextafter(full_scale, np.inf))
+
+
+def _check_deposits(hits, offsets, projections, origin_mm, pixel_mm, shape):
+    """Room for what is dropped, and the arguments in the one form that the kernels are compiled for."""
+    num_events, num_views = shape[:2]
+    columns = _columns(hits, (np.float32,) * 4)
+    offsets = _offsets(offsets, num_events, len(columns[0]))
+    projections = _array("projections", projections, np.float64, (num_views, 2, 3))
+    origin_mm = _array("origin_mm", origin_mm, np.float64, (num_events, num_views, 2))
+    pixel_mm = _array("pixel_mm", pixel_mm, np.float64, (num_views, 2))
+    if not (pixel_mm > 0).all():
+        raise ValueError(f"pixel_mm must be positive, got {pixel_mm.tolist()}")
+    return _nothing_dropped(num_events, num_views), (*columns, offsets, projections, origin_mm, pixel_mm)
+
+
+def _check_pixels(hits, offsets, origin, pool, shape):
+    """As _check_deposits, for readout pixels."""
+    num_events, num_views = shape[:2]
+    columns = _columns(hits, (np.uint8, np.uint16, np.uint16, np.float32))
+    offsets = _offsets(offsets, num_events, len(columns[0]))
+    origin = _array("origin", origin, np.int64, (num_events, num_views, 2))
+    if pool < 1:
+        raise ValueError(f"pool must be 1 or more, got {pool}")
+    return _nothing_dropped(num_events, num_views), (*columns, offsets, origin, int(pool))
+
+
+def _check_levels(edges, levels):
+    """The edges in the form that the kernels are compiled for, and room for the number of saturated pixels."""
+    _check_output("levels", levels, np.uint8, levels.shape)
+    return _array("edges", edges, np.float64, (256,)), np.zeros(levels.shape[:2], np.int64)
+
+
+def _columns(hits, dtypes):
+    columns = tuple(np.ascontiguousarray(column, dtype) for column, dtype in zip(hits, dtypes, strict=True))
+    if any(column.shape != (len(columns[0]),) for column in columns):
+        raise ValueError(f"hits must be columns of equal length, got {[column.shape for column in columns]}")
+    return columns
+
+
+def _offsets(offsets, num_events, num_hits):
+    offsets = _array("offsets", offsets, np.int64, (num_events + 1,))
+    if offsets[0] != 0 or offsets[-1] != num_hits or (np.diff(offsets) < 0).any():
+        raise ValueError(f"offsets must rise from 0 to the number of hits, {num_hits}; got {offsets.tolist()}")
+    return offsets
+
+
+def _array(name, values, dtype, shape):
+    array = np.ascontiguousarray(values, dtype)
+    if array.shape != shape:
+        raise ValueError(f"{name} must have shape {shape}, got {array.shape}")
+    return array
+
+
+def _check_output(name, array, dtype, shape):
+    """Refuse what a kernel could not address as a whole: it is written in place, so it cannot be converted."""
+    if array.dtype != dtype or array.shape != shape or array.ndim != 4 or not array.flags.c_contiguous:
+        raise ValueError(
+            f"{name} must be a contiguous {np.dtype(dtype)} array of shape {shape} (events, views, rows, columns), "
+            f"got {array.dtype} {array.shape}"
+        )
+
+
+def _nothing_dropped(num_events, num_views):
+    return np.zeros((num_events, num_views)), np.zeros(num_events, np.int64), np.full(num_events, -1, np.int64)
+
+
+@njit(cache=True, nogil=True, parallel=True)
+def _deposit_batch(
+    x_mm, y_mm, z_mm, charge, offsets, projections, origin_mm, pixel_mm, image, outside, rejected, first_rejected
+):
+    for event in prange(len(offsets) - 1):
+        hits = slice(offsets[event], offsets[event + 1])
+        rejected[event], first_rejected[event] = _deposit_event(
+            x_mm[hits], y_mm[hits], z_mm[hits], charge[hits],
+            projections, origin_mm[event], pixel_mm, image[event], outside[event],
+        )  # fmt: skip
+
+
+@njit(cache=True, nogil=True)
+def _deposit_event(x_mm, y_mm, z_mm, charge, projections, origin_mm, pixel_mm, image, outside):
+    image[:] = 0
+    num_views, num_rows, num_columns = image.shape
+    rejected, first_rejected = 0, -1
+    for hit in range(len(charge)):
+        x, y, z, q = np.float64(x_mm[hit]), np.float64(y_mm[hit]), np.float64(z_mm[hit]), charge[hit]
+        # A float64 sum of float32 cannot overflow, so it is finite exactly if every term is.
+        if not (math.isfinite(x + y + z + q) and q >= 0):
+            if rejected == 0:
+                first_rejected = hit
+            rejected += 1
+            continue
+        for view in range(num_views):
+            rows, columns = projections[view, 0], projections[view, 1]
+            row = (rows[0] * x + rows[1] * y + rows[2] * z - origin_mm[view, 0]) / pixel_mm[view, 0]
+            column = (columns[0] * x + columns[1] * y + columns[2] * z - origin_mm[view, 1]) / pixel_mm[view, 1]
+            # Compared as floats: 1e9 mm does not fit every integer type.
+            if 0 <= row < num_rows and 0 <= column < num_columns:
+                image[view, np.uint64(row), np.uint64(column)] += q
+            else:
+                outside[view] += q
+    return rejected, first_rejected
+
+
+@njit(cache=True, nogil=True, parallel=True)
+def _pixel_batch(plane, row, column, charge, offsets, origin, pool, image, outside, rejected, first_rejected):
+    for event in prange(len(offsets) - 1):
+        hits = slice(offsets[event], offsets[event + 1])
+        rejected[event], first_rejected[event] = _pixel_event(
+            plane[hits], row[hits], column[hits], charge[hits], origin[event], pool, image[event], outside[event]
+        )
+
+
+@njit(cache=True, nogil=True)
+def _pixel_event(plane, row, column, charge, origin, pool, image, outside):
+    image[:] = 0
+    num_views, num_rows, num_columns = image.shape
+    rejected, first_rejected = 0, -1
+    for hit in range(len(charge)):
+        view, q = plane[hit], charge[hit]
+        if not (math.isfinite(q) and q >= 0 and view < num_views):
+            if rejected == 0:
+                first_rejected = hit
+            rejected += 1
+            continue
+        native_row = np.int64(row[hit]) - origin[view, 0]
+        native_column = np.int64(column[hit]) - origin[view, 1]
+        if 0 <= native_row < num_rows * pool and 0 <= native_column < num_columns * pool:
+            image[view, native_row // pool, native_column // pool] += q
+        else:
+            outside[view] += q
+    return rejected, first_rejected
+
+
+@njit(cache=True, nogil=True, parallel=True)
+def _deposit_levels_batch(
+    x_mm, y_mm, z_mm, charge, offsets, projections, origin_mm, pixel_mm,
+    edges, levels, saturated, outside, rejected, first_rejected,
+):  # fmt: skip
+    for event in prange(len(offsets) - 1):
+        hits = slice(offsets[event], offsets[event + 1])
+        image = np.empty(levels.shape[1:], np.float32)
+        rejected[event], first_rejected[event] = _deposit_event(
+            x_mm[hits], y_mm[hits], z_mm[hits], charge[hits],
+            projections, origin_mm[event], pixel_mm, image, outside[event],
+        )  # fmt: skip
+        _level_event(image, edges, levels[event], saturated[event])
+
+
+@njit(cache=True, nogil=True, parallel=True)
+def _pixel_levels_batch(
+    plane, row, column, charge, offsets, origin, pool, edges, levels, saturated, outside, rejected, first_rejected
+):
+    for event in prange(len(offsets) - 1):
+        hits = slice(offsets[event], offsets[event + 1])
+        image = np.empty(levels.shape[1:], np.float32)
+        rejected[event], first_rejected[event] = _pixel_event(
+            plane[hits], row[hits], column[hits], charge[hits], origin[event], pool, image, outside[event]
+        )
+        _level_event(image, edges, levels[event], saturated[event])
+
+
+@njit(cache=True, nogil=True)
+def _level_event(image, edges, levels, saturated):
+    for view in range(image.shape[0]):
+        saturated[view] = _level_view(image[view].ravel(), edges, levels[view].ravel())
+
+
+@njit(cache=True, nogil=True)
+def _level_view(charge, edges, levels):
+    levels[:] = 0
+    saturated = 0
+    bits = charge.view(np.uint32)
+    # One pixel in a hundred is lit: an OR over the bits of 32 pixels is two vector instructions, and skips most.
+    end = len(charge) - len(charge) % 32
+    for start in range(0, end, 32):
+        lit = np.uint32(0)
+        for pixel in range(32):
+            lit |= bits[start + pixel]
+        if lit != 0:
+            block = slice(start, start + 32)
+            saturated += _level_pixels(charge[block], edges, levels[block])
+    return saturated + _level_pixels(charge[end:], edges, levels[end:])
+
+
+@njit(cache=True, nogil=True)
+def _level_pixels(charge, edges, levels):
+    saturated = 0
+    for pixel in range(len(charge)):
+        if charge[pixel] > 0:
+            # Bisection without branches (1.7 times faster); 128 + 64 + ... + 1 are the 255 edges of levels.
+            level = np.uint64(0)
+            for power in range(7, -1, -1):
+                step = np.uint64(1 << power)
+                level += step * np.uint64(edges[level + step - np.uint64(1)] <= charge[pixel])
+            levels[pixel] = level
+            saturated += edges[255] <= charge[pixel]
+    return saturated

@@ -1,0 +1,38 @@
+"""Train a model: python | torchrun | mpirun | srun | deepspeed --num_accelerators N  launch/train.py CFG.yaml [a.b=c ...]"""
+
+import argparse
+import sys
+from pathlib import Path
+
+from hpc_nuvlm.engine.stop import StopRequest
+
+stop = StopRequest().install()  # before torch, whose import takes seconds in which a signal would kill the process
+
+from hpc_nuvlm.config import load_run  # noqa: E402
+from hpc_nuvlm.errors import UserError  # noqa: E402
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("config", type=Path)
+    parser.add_argument("overrides", nargs="*", metavar="a.b=c", help="change one key of the configuration")
+    parser.add_argument("--local_rank", help=argparse.SUPPRESS)  # DeepSpeed's launcher adds it
+    arguments = parser.parse_args()
+    world = None
+    try:
+        run = load_run(arguments.config, tuple(arguments.overrides))
+        from hpc_nuvlm.engine.world import start_world, stop_world
+        from hpc_nuvlm.training import train
+
+        world = start_world(run.engine.threads)
+        code = train(run, world, stop)
+        stop_world()
+        return code
+    except UserError as error:
+        if world is None or world.main:
+            print(f"error: {error}", file=sys.stderr)
+        return 2
+
+
+if __name__ == "__main__":
+    sys.exit(main())
