@@ -17,9 +17,10 @@ def main() -> int:
     arguments = parser.parse_args()
     try:
         from hpc_nuvlm.engine.world import start_world, stop_world
-        from hpc_nuvlm.evaluation import evaluate
 
         world = start_world(threads=None)
+        from hpc_nuvlm.evaluation import evaluate
+
         evaluate(arguments.runs, arguments.data, arguments.split, world, arguments.explain, arguments.json)
         stop_world()
         return 0

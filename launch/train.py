@@ -22,15 +22,17 @@ def main() -> int:
     try:
         run = load_run(arguments.config, tuple(arguments.overrides))
         from hpc_nuvlm.engine.world import start_world, stop_world
-        from hpc_nuvlm.training import train
 
         world = start_world(run.engine.threads)
+        from hpc_nuvlm.training import train
+
         code = train(run, world, stop)
         stop_world()
         return code
     except UserError as error:
-        if world is None or world.main:
-            print(f"error: {error}", file=sys.stderr)
+        # Every rank speaks: the mistake may be one machine's alone.
+        where = f"rank {world.rank}: " if world and not world.main else ""
+        print(f"error: {where}{error}", file=sys.stderr)
         return 2
 
 

@@ -142,7 +142,10 @@ class TarShard:
             ) from error
 
     def labels(self) -> list[str | None]:
-        return [json.loads(self._member(sample["json"]))["truth"]["label"] for sample in self._samples]
+        try:
+            return [json.loads(self._member(sample["json"]))["truth"]["label"] for sample in self._samples]
+        except DAMAGE as error:
+            raise StoreError(f"{self._path}: labels cannot be read: {error}; export the dataset again") from error
 
     def _member(self, extent: tuple[int, int]) -> bytes:
         return self._files(self._path).read(*extent)
@@ -248,7 +251,10 @@ def _decode_png(data: bytes) -> np.ndarray:
             raise ValueError(
                 f"image is {image.mode} {image.size}; 8-bit gray of at most {LARGEST_IMAGE_PIXELS} pixels is expected"
             )
-        return np.array(image)
+        try:
+            return np.array(image)
+        except SyntaxError as error:  # what Pillow raises for some broken PNG files
+            raise ValueError(str(error)) from error
 
 
 def _hits(plane: int, image: np.ndarray) -> dict[str, np.ndarray]:

@@ -45,9 +45,8 @@ def quantize(event: Event, detector: Detector) -> Event:
     for name, quantum in _quanta(event.hits.kind, detector).items():
         columns[name] = (_counts(name, columns[name], quantum, event.identity.key) * quantum).astype(np.float32)
     if event.hits.kind == "deposits":
-        order = np.argsort(
-            _morton_code(*(columns[axis] / detector.quantum_mm for axis in ("x_mm", "y_mm", "z_mm"))), kind="stable"
-        )
+        steps = (columns[axis] / detector.quantum_mm for axis in ("x_mm", "y_mm", "z_mm"))
+        order = np.argsort(_morton_code(*steps), kind="stable")
     else:
         order = np.lexsort((columns["column"], columns["row"], columns["plane"]))
     return replace(event, hits=Hits(event.hits.kind, {name: column[order] for name, column in columns.items()}))
@@ -66,9 +65,10 @@ def encode_shard(events: list[Event], detector: Detector, split: str, index: int
     }
     for name in events[0].hits.columns:
         column = np.concatenate([event.hits[name] for event in events])
-        arrays[name] = (
-            np.rint(column / quanta[name]).astype(QUANTIZED[name]) if name in quanta else _narrowed(name, column)
-        )
+        if name in quanta:
+            arrays[name] = np.rint(column.astype(np.float64) / quanta[name]).astype(QUANTIZED[name])
+        else:
+            arrays[name] = _narrowed(name, column)
     attributes = {
         "split": split,
         "index": index,

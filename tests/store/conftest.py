@@ -1,5 +1,6 @@
 """Small synthetic events and datasets of both kinds of hits."""
 
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -51,16 +52,25 @@ def lartpc(repository: Path) -> Detector:
     return load_detector("paper_lartpc", repository / "configs" / "detectors")
 
 
+OPTIONS = {"split": {"train": 0.7, "val": 0.3}, "classes": None, "command": "test", "shard_events": 8}
+
+
 @pytest.fixture
 def options() -> dict:
-    return {"split": {"train": 0.7, "val": 0.3}, "classes": None, "command": "test", "shard_events": 8}
+    return dict(OPTIONS)
+
+
+@pytest.fixture(scope="session")
+def packed(tmp_path_factory, cvn: Detector) -> Path:
+    folder = tmp_path_factory.mktemp("packed") / "dataset"
+    pack((make_pixels(number, label=LABELS[number % 4]) for number in range(40)), folder, cvn, **OPTIONS)
+    return folder
 
 
 @pytest.fixture
-def dataset(tmp_path: Path, cvn: Detector, options: dict) -> Path:
-    """40 events of 4 labels in shards of 8."""
-    pack((make_pixels(i, label=LABELS[i % 4]) for i in range(40)), tmp_path / "dataset", cvn, **options)
-    return tmp_path / "dataset"
+def dataset(tmp_path: Path, packed: Path) -> Path:
+    """40 events of 4 labels in shards of 8; the test's own copy."""
+    return shutil.copytree(packed, tmp_path / "dataset")
 
 
 def assert_same(ours: Event, expected: Event) -> None:

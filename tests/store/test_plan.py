@@ -82,4 +82,3 @@ def test_the_order_looks_random():
 def test_an_empty_split_is_refused():
     with pytest.raises(ConfigError, match="no events"):
         Plan("x", 0, 0, 8)
-

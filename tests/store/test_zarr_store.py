@@ -5,10 +5,12 @@ import pickle
 import shutil
 import threading
 import zipfile
+from contextlib import suppress
 from dataclasses import replace
 from hashlib import sha256
 from pathlib import Path
 
+import google_crc32c
 import numpy as np
 import pytest
 import zarr
@@ -21,6 +23,7 @@ from hpc_nuvlm.event import LABELS, Hits
 from hpc_nuvlm.store import open_dataset, verify
 from hpc_nuvlm.store.columns import CHUNK_ROWS
 from hpc_nuvlm.store.manifest import Shard, load_manifest, publish_manifest
+from hpc_nuvlm.store.pack import pack
 from hpc_nuvlm.store.zarr_store import ZarrShard, encode_shard, quantize, shard_name
 
 
@@ -181,7 +184,6 @@ def test_processes_and_threads_may_share_a_split(dataset, same):
     assert not failures
 
 
-@pytest.mark.slow
 def test_forked_processes_may_share_a_split(dataset):
     train = open_dataset(dataset).split("train")
     expected = [event.content_hash for event in train]
@@ -205,7 +207,7 @@ def test_no_flipped_bit_is_read_as_another_event(tmp_path, cvn, pixels, same):
     original = path.read_bytes()
     generator = np.random.default_rng(5)
     num_detected = 0
-    for bit in generator.integers(0, 8 * len(original), 200):
+    for bit in generator.integers(0, 8 * len(original), 60):
         path.write_bytes(original)
         flip(path, int(bit))
         for index in generator.permutation(len(events))[:4]:
@@ -214,7 +216,7 @@ def test_no_flipped_bit_is_read_as_another_event(tmp_path, cvn, pixels, same):
             except StoreError as error:
                 num_detected += 1
                 assert path.name in str(error) and "restore the shard" in str(error)
-    assert num_detected > 100
+    assert num_detected > 40
 
 
 def test_no_flipped_bit_of_the_zip_directory_is_read_as_another_event(tmp_path, cvn, pixels, same):
@@ -222,13 +224,11 @@ def test_no_flipped_bit_of_the_zip_directory_is_read_as_another_event(tmp_path, 
     path, shard = write_shard(tmp_path, events, cvn)
     original = path.read_bytes()
     directory = original.index(b"PK\1\2")
-    for position in range(directory, len(original), 3):
+    for position in range(directory, len(original), 11):
         path.write_bytes(original)
         flip(path, 8 * position + position % 8)
-        try:
+        with suppress(StoreError):
             same(ZarrShard(path, shard, cvn).read(1), events[1])
-        except StoreError:
-            pass
 
 
 def test_verify_names_the_shard_of_every_flipped_bit(dataset, same):
@@ -288,8 +288,8 @@ def test_a_missing_shard_is_found_when_the_split_is_opened(dataset):
     assert [problem.file for problem in verify(dataset)] == [path.name]
 
 
-def test_exchanged_shards_are_found_even_if_their_sizes_agree(tmp_path, cvn, pixels, options):
-    manifest = load_manifest_of_equal_sizes(tmp_path, cvn, pixels)
+def test_exchanged_shards_are_found_even_if_their_sizes_agree(tmp_path, cvn, pixels):
+    manifest = publish_equal_sizes(tmp_path, cvn, pixels)
     first, second = (tmp_path / shard.file for shard in manifest.shards)
     first.rename(tmp_path / "aside")
     second.rename(first)
@@ -300,10 +300,8 @@ def test_exchanged_shards_are_found_even_if_their_sizes_agree(tmp_path, cvn, pix
     assert len(verify(tmp_path)) == 2
 
 
-def load_manifest_of_equal_sizes(folder: Path, detector, pixels):
-    """A published dataset of two shards, made equal in size by a comment at the end of the zip."""
-    from hpc_nuvlm.store.pack import pack
-
+def publish_equal_sizes(folder: Path, detector, pixels):
+    """A dataset of two shards, made equal in size by a comment at the end of the zip."""
     pack(
         (pixels(number) for number in range(4)),
         folder / "raw",
@@ -352,8 +350,6 @@ def test_a_member_missing_in_the_zip_is_an_error_and_not_zeros(tmp_path, cvn, pi
 
 
 def test_a_chunk_missing_in_its_index_is_an_error_and_not_zeros(tmp_path, cvn, pixels):
-    import google_crc32c
-
     path, shard = write_shard(tmp_path, [pixels(0)], cvn)
 
     def drop_chunk(name, data):
@@ -387,8 +383,6 @@ def test_a_declared_size_that_the_file_cannot_hold_is_refused(tmp_path, cvn, pix
 
 
 def test_a_blosc_header_that_declares_gigabytes_is_refused(tmp_path, cvn, pixels):
-    import google_crc32c
-
     path, shard = write_shard(tmp_path, [pixels(0)], cvn)
 
     def inflate(name, data):

@@ -36,15 +36,17 @@ def open_base(config: Vlm, dtype: torch.dtype, device: torch.device) -> tuple[Pr
     logging.disable_progress_bar()
     logging.set_verbosity_error()
     if config.base == nano.NAME:
+        processor = nano.build_processor()
         with tempfile.TemporaryDirectory() as folder:
-            processor = nano.build_processor()
-            nano.build_model(processor.tokenizer).save_pretrained(folder)
-            processor.save_pretrained(folder)
-            return _open_folder(Path(folder), config, dtype, device)
-    return _open_folder(Path(config.base), config, dtype, device)
+            nano.write_model(processor.tokenizer, Path(folder))
+            return _open_model(Path(folder), config, dtype).to(device), processor
+    check_folder(config)
+    processor = AutoProcessor.from_pretrained(config.base, local_files_only=True)
+    return _open_model(Path(config.base), config, dtype).to(device), processor
 
 
-def _open_folder(folder: Path, config: Vlm, dtype: torch.dtype, device: torch.device):
+def check_folder(config: Vlm) -> None:
+    folder = Path(config.base)
     if not (folder / "config.json").is_file():
         raise ConfigError(
             f"model.base = {config.base!r}: neither {nano.NAME!r} nor a folder with config.json; "
@@ -53,14 +55,15 @@ def _open_folder(folder: Path, config: Vlm, dtype: torch.dtype, device: torch.de
     kind = AutoConfig.from_pretrained(folder, local_files_only=True).model_type
     if kind not in SUPPORTED:
         raise ConfigError(f"model.base = {config.base!r}: model_type {kind!r} is not among {', '.join(SUPPORTED)}")
-    processor = AutoProcessor.from_pretrained(folder, local_files_only=True)
-    model = AutoModelForImageTextToText.from_pretrained(
+
+
+def _open_model(folder: Path, config: Vlm, dtype: torch.dtype) -> PreTrainedModel:
+    return AutoModelForImageTextToText.from_pretrained(
         folder,
         dtype=dtype,
         local_files_only=True,
         quantization_config=nf4_config(dtype) if config.nf4 else None,
     )
-    return model.to(device), processor
 
 
 def nf4_config(dtype: torch.dtype) -> BitsAndBytesConfig:

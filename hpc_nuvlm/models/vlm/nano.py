@@ -6,9 +6,11 @@ It has the shape of Llama 3.2 Vision, so that everything that works on it works 
 from __future__ import annotations
 
 from importlib.resources import files
+from pathlib import Path
 
 import torch
 import yaml
+from safetensors.torch import save_file
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 from transformers import (
     MllamaConfig,
@@ -86,12 +88,17 @@ def build_config(tokenizer: PreTrainedTokenizerFast) -> MllamaConfig:
     )
 
 
-def build_model(tokenizer: PreTrainedTokenizerFast) -> MllamaForConditionalGeneration:
-    """Random weights from torch's current seed, float32."""
+def write_model(tokenizer: PreTrainedTokenizerFast, folder: Path) -> None:
+    """Random weights from torch's current seed, float32, as a folder in Hugging Face form.
+
+    Not by save_pretrained, which writes on the first of several ranks only: here each needs a copy.
+    """
     model = MllamaForConditionalGeneration(build_config(tokenizer))
     gate = yaml.safe_load((resources() / "config.yaml").read_text())["cross_attention_gate"]
     with torch.no_grad():
         for name, parameter in model.named_parameters():
             if name.endswith(("cross_attn_attn_gate", "cross_attn_mlp_gate")):
                 parameter.fill_(gate)
-    return model
+    model.config.architectures = [type(model).__name__]
+    model.config.to_json_file(folder / "config.json", use_diff=False)
+    save_file(model.state_dict(), folder / "model.safetensors", metadata={"format": "pt"})
