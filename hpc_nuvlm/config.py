@@ -61,9 +61,12 @@ class Cnn(Part):
     """Siamese convolutional network: one tower, shared by all views."""
 
     family: Literal["cnn"] = "cnn"
-    # Channels of each stage; every stage after the first halves height and width
-    widths: tuple[PositiveInt, ...] = (24, 48, 96, 160)
-    blocks: PositiveInt = 2
+    # Channels of each stage; every stage halves height and width
+    widths: tuple[PositiveInt, ...] = (16, 32, 64, 128)
+    # Residual blocks in each stage
+    blocks: PositiveInt = 1
+    # Width of the layer between features and classes
+    hidden: PositiveInt = 64
     dropout: Fraction = 0.2
     label_smoothing: Fraction = 0.0
 

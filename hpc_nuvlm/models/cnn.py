@@ -27,7 +27,7 @@ def norm(channels: int) -> nn.GroupNorm:
 
 
 class Residual(nn.Module):
-    """Two 3 x 3 convolutions around a shortcut (He et al., arXiv:1603.05027), gated by squeeze-excitation (arXiv:1709.01507)."""
+    """Two 3 x 3 convolutions around a shortcut (He et al., arXiv:1512.03385); a strided shortcut averages (arXiv:1812.01187)."""
 
     def __init__(self, channels_in: int, channels: int, stride: int):
         super().__init__()
@@ -35,40 +35,39 @@ class Residual(nn.Module):
         self.norm1 = norm(channels)
         self.conv2 = nn.Conv2d(channels, channels, 3, 1, 1, bias=False)
         self.norm2 = norm(channels)
-        self.gate = nn.Sequential(nn.Linear(channels, channels // 4), nn.ReLU(), nn.Linear(channels // 4, channels))
-        unchanged = stride == 1 and channels_in == channels
-        self.shortcut = nn.Identity() if unchanged else nn.Conv2d(channels_in, channels, 1, stride, bias=False)
+        shrink = nn.Identity() if stride == 1 else nn.AvgPool2d(stride, ceil_mode=True)
+        widen = nn.Identity() if channels_in == channels else nn.Conv2d(channels_in, channels, 1, bias=False)
+        self.shortcut = nn.Sequential(shrink, widen)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         y = functional.relu(self.norm1(self.conv1(x)))
-        y = self.norm2(self.conv2(y))
-        y = y * torch.sigmoid(self.gate(y.mean((2, 3))))[:, :, None, None]
-        return functional.relu(y + self.shortcut(x))
+        return functional.relu(self.norm2(self.conv2(y)) + self.shortcut(x))
 
 
 class CnnTask(Task):
     def __init__(self, config: Cnn, num_views: int, num_classes: int):
         super().__init__()
         self.label_smoothing = config.label_smoothing
-        first = config.widths[0]
-        layers: list[nn.Module] = [nn.Conv2d(1, first, 5, 2, 2, bias=False), norm(first), nn.ReLU()]
-        channels = first
+        channels = config.widths[0]
+        layers: list[nn.Module] = [nn.Conv2d(1, channels, 5, 2, 2, bias=False), norm(channels), nn.ReLU()]
         for width in config.widths:
             for block in range(config.blocks):
                 layers.append(Residual(channels, width, stride=2 if block == 0 else 1))
                 channels = width
         self.tower = nn.Sequential(*layers)
-        # Mean and maximum over the view: how much there is, and the most telling place.
+        # Mean and maximum over each view: how much there is, and the most telling place.
         self.head = nn.Sequential(
-            nn.LayerNorm(2 * channels * num_views),
             nn.Dropout(config.dropout),
-            nn.Linear(2 * channels * num_views, num_classes),
+            nn.Linear(2 * channels * num_views, config.hidden),
+            nn.ReLU(),
+            nn.Dropout(config.dropout),
+            nn.Linear(config.hidden, num_classes),
         )
 
     def logits(self, image_BVHW: torch.Tensor) -> torch.Tensor:
         """(B, C) from 8-bit pictures."""
         batch, views, height, width = image_BVHW.shape
-        pixels = image_BVHW.to(self.head[2].weight.dtype).div(255)
+        pixels = image_BVHW.to(self.head[1].weight.dtype).div(255)
         features = self.tower(pixels.reshape(batch * views, 1, height, width))
         pooled = torch.cat([features.mean((2, 3)), features.amax((2, 3))], 1)
         return self.head(pooled.reshape(batch, -1))

@@ -57,7 +57,12 @@ def build_tokenizer(vocabulary_size: int) -> PreTrainedTokenizerFast:
 def build_processor() -> MllamaProcessor:
     config = yaml.safe_load((resources() / "config.yaml").read_text())
     tile, tiles = config["vision"]["image_size"], config["vision"]["max_num_tiles"]
-    image_processor = MllamaImageProcessorPil(size={"height": tile, "width": tile}, max_image_tiles=tiles)
+    image_processor = MllamaImageProcessorPil(
+        size={"height": tile, "width": tile},
+        max_image_tiles=tiles,
+        image_mean=config["image_mean"],
+        image_std=config["image_std"],
+    )
     tokenizer = build_tokenizer(config["vocabulary_size"])
     return MllamaProcessor(image_processor, tokenizer, chat_template=CHAT_TEMPLATE)
 
