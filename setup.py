@@ -65,5 +65,14 @@ setup(
         "webdataset>=1.0.2",
         "zarr>=3.1.6",
     ],
-    extras_require={"dev": ["hypothesis>=6.170", "openmpi>=5.0", "pytest>=9.2", "pytest-timeout>=2.4", "ruff>=0.17", "torchmetrics>=1.9"]},
+    extras_require={
+        "dev": [
+            "hypothesis>=6.170",
+            "openmpi>=5.0",
+            "pytest>=9.2",
+            "pytest-timeout>=2.4",
+            "ruff>=0.17",
+            "torchmetrics>=1.9",
+        ]
+    },
 )

@@ -14,7 +14,7 @@ import numpy as np
 import typer
 from rich.console import Console
 from rich.progress import MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
-from rich.table import Table
+from rich.table import Column, Table
 
 from hpc_nuvlm import __version__, formats, store
 from hpc_nuvlm.config import View
@@ -38,10 +38,18 @@ DatasetArgument = Annotated[Path, typer.Argument(help="Folder that holds manifes
 def pack(
     paths: Annotated[list[Path], typer.Argument(help="Event files, or folders of them.")],
     out: Annotated[Path, typer.Option(help="Folder of the new dataset.")],
-    format: Annotated[str | None, typer.Option(help=f"One of {', '.join(formats.FORMATS)}; found out if not given.")] = None,
-    detector: Annotated[str | None, typer.Option(help="Name in configs/detectors; the format's own if not given.")] = None,
-    test: Annotated[list[Path] | None, typer.Option(help="Files or folders whose events all become the test split.")] = None,
-    split: Annotated[str | None, typer.Option(help="Fractions by content hash, for instance train=0.8,val=0.1,test=0.1.")] = None,
+    format: Annotated[
+        str | None, typer.Option(help=f"One of {', '.join(formats.FORMATS)}; found out if not given.")
+    ] = None,
+    detector: Annotated[
+        str | None, typer.Option(help="Name in configs/detectors; the format's own if not given.")
+    ] = None,
+    test: Annotated[
+        list[Path] | None, typer.Option(help="Files or folders whose events all become the test split.")
+    ] = None,
+    split: Annotated[
+        str | None, typer.Option(help="Fractions by content hash, for instance train=0.8,val=0.1,test=0.1.")
+    ] = None,
     classes: Annotated[str | None, typer.Option(help="Keep only these labels, for instance nue_cc,numu_cc,nc.")] = None,
     overwrite: Annotated[bool, typer.Option(help="Replace the dataset that the folder holds.")] = False,
 ) -> None:
@@ -78,15 +86,13 @@ def inspect(dataset: DatasetArgument, as_json: JsonOption = False) -> None:
         views = [plane.name for plane in detector.planes]
         print(json.dumps({"detector": detector.name, "views": views, "splits": report, "lineage": lineage}))
         return
-    views = ", ".join(f"{plane.name} {detector.num_rows} x {detector.num_columns}" for plane in detector.planes)
-    table = Table(title=f"{dataset}: {opened.manifest.kind}, {detector.title}; views {views}", title_justify="left")
-    rows = {name: values | values["labels"] for name, values in report.items()}
-    table.add_column("split")
-    keys = [key for key in dict.fromkeys(key for values in rows.values() for key in values) if key != "labels"]
-    for key in keys:
-        table.add_column(key.replace("_", " "), justify="right")
-    for name, values in rows.items():
-        table.add_row(name, *(f"{values.get(key, 0):,.0f}" for key in keys))
+    views = ", ".join(plane.name for plane in detector.planes)
+    readout = f"{detector.num_rows} x {detector.num_columns}"
+    print(f"{dataset}: {opened.manifest.kind} of {detector.title}; views {views}, {readout}")
+    columns = {name: values | values["labels"] for name, values in report.items()}
+    table = Table("split", *(Column(name, justify="right") for name in columns))
+    for key in dict.fromkeys(key for values in columns.values() for key in values if key != "labels"):
+        table.add_row(key.replace("_", " "), *(f"{values.get(key, 0):,.0f}" for values in columns.values()))
     Console().print(table)
 
 
@@ -137,7 +143,9 @@ def version(show: Annotated[bool, typer.Option("--version", help="Print the vers
         raise typer.Exit
 
 
-def pictures(split: Split, view: ImageView, advance: Callable[[int], None]) -> Iterator[tuple[Event, dict[str, np.ndarray]]]:
+def pictures(
+    split: Split, view: ImageView, advance: Callable[[int], None]
+) -> Iterator[tuple[Event, dict[str, np.ndarray]]]:
     """Each event with its image in every view, one at a time."""
     names = [plane.name for plane in view.detector.planes]
     for number in range(len(split)):

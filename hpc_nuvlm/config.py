@@ -49,8 +49,8 @@ class View(Part):
 class Augment(Part):
     # Each mirror symmetry that the detector names is applied to half of the events
     symmetries: bool = False
-    # Largest shift of the image, in image pixels; rows and columns shift by the same amount in all views
-    shift: Annotated[int, Field(ge=0)] = 0
+    # Largest shift of the image in rows and in columns, in image pixels; the same for all views of an event
+    shift: tuple[Annotated[int, Field(ge=0)], Annotated[int, Field(ge=0)]] = (0, 0)
     # Pixel values are multiplied by a factor uniform in [1 - gain, 1 + gain]
     gain: Fraction = 0.0
     # Probability that a lit pixel is blanked
@@ -216,7 +216,12 @@ def _keys_at(path: list[str]) -> list[str]:
     """Names of the keys of the part at `path`; both model families' where it is the model."""
     parts: list[type[BaseModel]] = [Run]
     for name in path:
-        parts = [kind for part in parts if name in part.model_fields for kind in _part_types(part.model_fields[name].annotation)]
+        parts = [
+            kind
+            for part in parts
+            if name in part.model_fields
+            for kind in _part_types(part.model_fields[name].annotation)
+        ]
     return sorted({key for part in parts for key in part.model_fields})
 
 

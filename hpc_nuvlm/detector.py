@@ -111,7 +111,7 @@ def parse_detector(name: str, fields: dict, where: str) -> Detector:
             symmetries=symmetries,
         )
     except (KeyError, TypeError, ValueError) as error:
-        raise ConfigError(f"{where}: field {error} is missing, unknown or has no usable value") from error
+        raise ConfigError(f"{where}: a field is missing, unknown or has no usable value: {error}") from error
     _check(detector, where)
     return detector
 
@@ -144,4 +144,7 @@ def _check(detector: Detector, where: str) -> None:
         raise ConfigError(f"{where}: pitches and quanta must be positive")
     for symmetry in detector.symmetries:
         if symmetry.permutation and sorted(symmetry.permutation) != list(range(detector.num_views)):
-            raise ConfigError(f"{where}: symmetry {symmetry.name!r}: permutation {symmetry.permutation} must name each of {detector.num_views} views once")
+            raise ConfigError(
+                f"{where}: symmetry {symmetry.name!r}: permutation {symmetry.permutation} must name each of "
+                f"{detector.num_views} views once"
+            )

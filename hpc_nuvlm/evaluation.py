@@ -1,4 +1,4 @@
-"""evaluate(): one protocol for every family: the same events, the same scores, side by side; the body of launch/evaluate.py."""
+"""evaluate(): one protocol for every family: the same events, the same scores, side by side."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def open_run(folder: Path) -> Run:
 def predict_run(
     run: Run, dataset: Path, split: str, world: World, explain: bool
 ) -> tuple[Predictions, dict[str, float]]:
-    """Predictions on the split, and the temperature that the run's own validation split asks for, with what it gives."""
+    """Predictions on the split; and the temperature that the run's own validation split asks for, with its effect."""
     opened = open_dataset(dataset)
     task = load_best(run, opened.manifest.detector.num_views).to(world.device)
     predicted = _predict_split(task, run, opened.split(split), opened.manifest.detector, world, explain)
@@ -88,7 +88,9 @@ def write_report(folder: Path, name: str, predictions: Predictions, scores: Scor
     plot_reliability(folder / "reliability.png", predictions, scores, name)
 
 
-def show(scores: dict[str, Scores], predictions: dict[str, Predictions], reports: dict[str, dict], as_json: bool) -> None:
+def show(
+    scores: dict[str, Scores], predictions: dict[str, Predictions], reports: dict[str, dict], as_json: bool
+) -> None:
     if as_json:
         print(json.dumps({name: {**reports[name], "scores": scores[name].to_json()} for name in scores}))
         return

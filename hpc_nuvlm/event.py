@@ -58,7 +58,9 @@ class Hits:
         converted = {name: np.ascontiguousarray(self.columns[name], schema[name][0]) for name in self.columns}
         lengths = {name: column.shape for name, column in converted.items()}
         if len(set(lengths.values())) != 1 or any(len(shape) != 1 for shape in lengths.values()):
-            raise UserError(f"hits of kind {self.kind!r}: columns must be 1-dimensional and of equal length, got {lengths}")
+            raise UserError(
+                f"hits of kind {self.kind!r}: columns must be 1-dimensional and of equal length, got {lengths}"
+            )
         object.__setattr__(self, "columns", converted)
 
     def __len__(self) -> int:
@@ -92,7 +94,9 @@ class Truth:
     def __post_init__(self):
         for name, value, allowed in (("label", self.label, LABELS), ("mode", self.mode, MODES)):
             if value is not None and value not in allowed:
-                raise UserError(f"truth.{name} is {value!r}; it must be one of {', '.join(allowed)}, or None if unknown")
+                raise UserError(
+                    f"truth.{name} is {value!r}; it must be one of {', '.join(allowed)}, or None if unknown"
+                )
 
 
 @dataclass(frozen=True)

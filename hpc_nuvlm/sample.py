@@ -1,4 +1,4 @@
-"""Events become tensors: picture, class and identity of each, in batches. The first file in the flow that imports torch.
+"""Events become tensors: picture, class and identity of each, in batches. Here torch begins.
 
 Pictures stay 8-bit until they are on the model's device: a float32 batch would be four times (for a
 three-channel model twelve times) the bytes.
@@ -65,7 +65,7 @@ class Samples:
     view: ImageView
     detector: Detector
     classes: tuple[str, ...]
-    augment: Augment = Augment()
+    augment: Augment | None = None
     seed: int = 0
     # Control experiment: (n,) index of the event whose picture is shown in place of the event's own; None: its own
     picture_of: np.ndarray | None = None
@@ -82,11 +82,11 @@ class Samples:
         return len(self.split)
 
     def batch(self, indices: Sequence[int], valid: np.ndarray, epoch: int | None) -> Batch:
-        """Read, rasterize and collate; pictures are augmented if an epoch is given, by (seed, epoch, event) alone."""
+        """Read, rasterize and collate. With an epoch, pictures are augmented, by (seed, epoch, event) alone."""
         events = [self.split[int(index)] for index in indices]
         shown = events if self.picture_of is None else [self.split[int(self.picture_of[index])] for index in indices]
         image = self.view.render(shown)["image"]
-        if epoch is not None:
+        if epoch is not None and self.augment is not None:
             image = np.stack(
                 [
                     augment_image(picture, self.augment, self.detector, event_generator(self.seed, epoch, event))

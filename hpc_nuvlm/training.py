@@ -72,7 +72,9 @@ def shuffled(plan: Plan) -> np.ndarray:
     return order[np.argsort(np.roll(order, 1))]
 
 
-def build_engine(run: Run, task: Task, world: World, fresh: Position, checkpoint: Path | None) -> tuple[Engine, Position]:
+def build_engine(
+    run: Run, task: Task, world: World, fresh: Position, checkpoint: Path | None
+) -> tuple[Engine, Position]:
     """The engine, standing where the checkpoint stands, or fresh if there is none."""
     tensors, position = (None, fresh)
     if checkpoint is not None:
@@ -94,16 +96,17 @@ def _zero(run: Run, task: Task, world: World) -> Engine:
 
 
 def describe(run: Run, world: World, plan: Plan, task: Task, position: Position) -> str:
+    """Two lines that say what is about to run, with every derived number spelled out."""
     learned = sum(getattr(parameter, "ds_numel", parameter.numel()) for parameter in task.trainable().values())
     share = -(-plan.global_size // world.size)
-    accumulated = -(-share // run.batch.per_rank)
+    at_a_time = min(share, run.batch.per_rank)
     engine = f"ZeRO-{run.engine.stage}" if run.engine.kind == "zero" else "plain"
     start = f"continues after step {position.step}" if position.step else "starts"
     return (
-        f"{run.folder}: {start}; {run.model.family}, {learned:,} parameters to learn, {engine}, {run.engine.precision}, "
-        f"{world.size} x {world.device.type}\n"
+        f"{run.folder}: {start}; {run.model.family}, {learned:,} parameters to learn; {engine}, "
+        f"{run.engine.precision}, {world.size} x {world.device.type}\n"
         f"{plan.num_events} events, {plan.steps_per_epoch} steps an epoch, {run.schedule.epochs} epochs; global batch "
-        f"{plan.global_size} = {world.size} ranks x {share}, computed {min(share, run.batch.per_rank)} at a time ({accumulated} times)"
+        f"{plan.global_size} = {world.size} ranks x {share}, computed {at_a_time} at a time"
     )
 
 

@@ -1,4 +1,4 @@
-"""Train a model: python | torchrun | mpirun | srun | deepspeed --num_accelerators N  launch/train.py CFG.yaml [a.b=c ...]"""
+"""Train a model: python | torchrun | mpirun | srun | deepspeed launch/train.py CFG.yaml [a.b=c ...]"""
 
 import argparse
 import sys
@@ -8,8 +8,8 @@ from hpc_nuvlm.engine.stop import StopRequest
 
 stop = StopRequest().install()  # before torch, whose import takes seconds in which a signal would kill the process
 
-from hpc_nuvlm.config import load_run  # noqa: E402
-from hpc_nuvlm.errors import UserError  # noqa: E402
+from hpc_nuvlm.config import load_run
+from hpc_nuvlm.errors import UserError
 
 
 def main() -> int:

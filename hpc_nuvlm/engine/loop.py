@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import math
 import time
 from dataclasses import dataclass, replace
@@ -42,7 +43,7 @@ class Fit:
 
 def fit(job: Fit, position: Position) -> tuple[Position, bool]:
     """Train from `position` to the end, or until asked to stop; returns where it stands and whether it is done."""
-    run, schedule = job.run, job.run.schedule
+    schedule = job.run.schedule
     last_step = min(job.total_steps, schedule.stop_after_steps or job.total_steps)
     stopping, saved_step = False, position.step
     while position.step < last_step and not stopping:
@@ -61,8 +62,7 @@ def train_step(job: Fit, position: Position) -> tuple[Position, bool]:
     """One optimizer step on one global batch; also tells whether any rank was asked to stop."""
     started_s = time.perf_counter()
     share = job.plan.share(position.samples_seen, job.world.rank, job.world.size)
-    # Dropout and the like depend on where the run stands, so a resumed run draws what the first would have drawn.
-    torch.manual_seed(hash((job.run.seed, position.samples_seen, job.world.rank)) % 2**63)
+    torch.manual_seed(step_seed(job.run.seed, position.samples_seen, job.world.rank))
     batch = job.training.batch(share.indices, share.valid, share.epoch)
     loss_sum, bad = accumulate(job, batch, share)
     total, num_bad, num_stops = job.world.sum([loss_sum, len(bad), job.stop.received is not None])
@@ -79,6 +79,12 @@ def train_step(job: Fit, position: Position) -> tuple[Position, bool]:
         seconds=time.perf_counter() - started_s,
     )
     return position, num_stops > 0
+
+
+def step_seed(seed: int, samples_seen: int, rank: int) -> int:
+    """Seed of dropout and the like in one step: a resumed run draws what the first would have drawn."""
+    digest = hashlib.sha256(f"{seed}/{samples_seen}/{rank}".encode()).digest()
+    return int.from_bytes(digest[:7], "little")
 
 
 def accumulate(job: Fit, batch: Batch, share: Share) -> tuple[float, list[str]]:

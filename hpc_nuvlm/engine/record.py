@@ -61,7 +61,9 @@ class Recorder:
         if self.bar.disable and (now_s - self.last_line_s > LINE_EVERY_S or step == self.total_steps):
             self.last_line_s = now_s
             remaining_s = (now_s - self.started_s) / (step - self.first_step) * (self.total_steps - step)
-            self.note(f"step {step}/{self.total_steps} loss {values['loss']:.4f} ETA {timedelta(seconds=round(remaining_s))}")
+            self.note(
+                f"step {step}/{self.total_steps} loss {values['loss']:.4f} ETA {timedelta(seconds=round(remaining_s))}"
+            )
 
     def validation(self, step: int, **values: float) -> None:
         if self.main:

@@ -1,7 +1,7 @@
 """Checkpoints: trainable tensors and optimizer moments by parameter name, and where the run stands.
 
 Free of world size and ZeRO stage, no pickle, published by rename: a folder `step-NNNNNNNN` is complete or
-absent. The random state needs no file: every step seeds its own from (run seed, samples seen, rank).
+absent. The random state needs no file: every step seeds its own (loop.step_seed).
 """
 
 from __future__ import annotations

@@ -6,8 +6,10 @@ the same four things under another name.
 
 from __future__ import annotations
 
+import logging
 import os
 import socket
+import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -139,7 +141,10 @@ def start_world(threads: int | None) -> World:
     threads = threads or max(1, cpu_cores() // local_size)
     torch.set_num_threads(threads)
     os.environ.setdefault("NUMBA_NUM_THREADS", str(threads))
+    _quiet_libraries()
     cuda = torch.cuda.is_available()
+    if not cuda:
+        os.environ.setdefault("DS_ACCELERATOR", "cpu")
     device = torch.device("cuda", place.local_rank % torch.cuda.device_count()) if cuda else torch.device("cpu")
     if cuda:
         torch.cuda.set_device(device)
@@ -154,6 +159,14 @@ def start_world(threads: int | None) -> World:
     if not dist.is_initialized():
         dist.init_process_group("nccl" if cuda else "gloo", rank=place.rank, world_size=place.size)
     return World(place.rank, place.size, place.local_rank, local_size, device)
+
+
+def _quiet_libraries() -> None:
+    """Remarks of libraries about themselves, which a user can do nothing about."""
+    logging.getLogger("bitsandbytes").setLevel(logging.ERROR)
+    logging.getLogger("deepspeed").setLevel(logging.ERROR)
+    warnings.filterwarnings("ignore", category=FutureWarning, module="torch.distributed")
+    warnings.filterwarnings("ignore", message=".*gradient_checkpointing.* is deprecated", category=UserWarning)
 
 
 def _ranks_here(place: Place) -> int:

@@ -63,7 +63,10 @@ class ZeroEngine:
         self.world = world
         self.accumulation = micro_batches_per_step(run, world.size)
         self.engine, *_ = deepspeed.initialize(
-            model=task, optimizer=build_optimizer(task, run), config=deepspeed_config(run, world), dist_init_required=False
+            model=task,
+            optimizer=build_optimizer(task, run),
+            config=deepspeed_config(run, world),
+            dist_init_required=False,
         )
         self._make_state(step=0)
 
@@ -89,7 +92,7 @@ class ZeroEngine:
         return Tensors(values, moments)
 
     def restore(self, tensors: Tensors, step: int) -> None:
-        """Weights must be in the task already, before DeepSpeed copied them; here their full precision and the moments."""
+        """Weights must be in the task already, before DeepSpeed copied them; this adds full precision and moments."""
         self._make_state(step)
         for name, parameter in self.task.trainable().items():
             self._set(parameter, tensors.values[name], None)
@@ -109,7 +112,7 @@ class ZeroEngine:
         return [parameter for group in self._torch_optimizer.param_groups for parameter in group["params"]]
 
     def _make_state(self, step: int) -> None:
-        """Zero moments for everything, now: DeepSpeed would link them after its first parameter group alone has stepped."""
+        """Zero moments for everything: DeepSpeed would link them when only its first parameter group has stepped."""
         for parameter in self._flat_parameters():
             self._torch_optimizer.state[parameter] = adamw_state(parameter, step)
         link = getattr(self.engine.optimizer, "_lazy_init_hp_params_optimizer_state", None)
@@ -141,7 +144,9 @@ class ZeroEngine:
 
     def _set_local(self, parameter: torch.nn.Parameter, value: torch.Tensor, kind: str | None) -> None:
         """Stage 3: this rank's slice of the flattened value, whose last slice is padded."""
-        local = safe_get_local_fp32_param(parameter) if kind is None else safe_get_local_optimizer_state(parameter, kind)
+        local = (
+            safe_get_local_fp32_param(parameter) if kind is None else safe_get_local_optimizer_state(parameter, kind)
+        )
         padded = torch.zeros(local.numel() * self.world.size, device=local.device)
         padded[: value.numel()] = value.flatten()
         mine = padded[local.numel() * self.world.rank :][: local.numel()].view_as(local)

@@ -27,7 +27,7 @@ def norm(channels: int) -> nn.GroupNorm:
 
 
 class Residual(nn.Module):
-    """Two 3 x 3 convolutions around a shortcut (He et al., arXiv:1512.03385); a strided shortcut averages (arXiv:1812.01187)."""
+    """Two 3 x 3 convolutions around a shortcut (arXiv:1512.03385), which averages if strided (arXiv:1812.01187)."""
 
     def __init__(self, channels_in: int, channels: int, stride: int):
         super().__init__()

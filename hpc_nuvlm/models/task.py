@@ -22,14 +22,14 @@ from hpc_nuvlm.sample import Batch
 
 @dataclass(frozen=True)
 class Prediction:
-    """Class probabilities, each row summing to 1, and the generated text if it was asked for."""
+    """Log-probabilities of the classes, normalized in each row, and the generated text if it was asked for."""
 
     log_probability_BC: torch.Tensor
     text: tuple[str, ...] | None = None
 
 
 class Task(nn.Module, ABC):
-    """A model with its loss. Parameters belong to submodules, never to the Task itself (ZeRO-3 gathers by submodule)."""
+    """A model with its loss. Parameters belong to submodules, never to the Task: ZeRO-3 gathers by submodule."""
 
     @abstractmethod
     def loss(self, batch: Batch) -> torch.Tensor:

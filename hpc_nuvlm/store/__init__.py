@@ -40,11 +40,12 @@ class Split(Sequence[Event]):
 
     def __init__(self, folder: Path, manifest: Manifest, name: str):
         self.name = name
-        self.fingerprint = sha256(f"{manifest.fingerprint} {name}".encode()).hexdigest()
         self._folder = folder
         self._detector = manifest.detector
         self._reader = SHARDS[manifest.kind]
         self._shards = [shard for shard in manifest.shards if shard.split == name]
+        # Of the events alone, not of where or by which command they were packed: it decides their order in training
+        self.fingerprint = sha256(" ".join(shard.sha256 for shard in self._shards).encode()).hexdigest()
         self._ends = list(accumulate(shard.events for shard in self._shards))
         self._files = OpenFiles()
         self._opened: dict[int, ZarrShard | TarShard] = {}

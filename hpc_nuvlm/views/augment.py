@@ -12,22 +12,23 @@ from hpc_nuvlm.config import Augment
 from hpc_nuvlm.detector import Detector, Symmetry
 
 
-def augment(image: np.ndarray, augment: Augment, detector: Detector, generator: np.random.Generator) -> np.ndarray:
+def augment(image: np.ndarray, settings: Augment, detector: Detector, generator: np.random.Generator) -> np.ndarray:
     """A changed copy of one event's views, uint8 (V, H, W): symmetries, then shift, gain and dropout."""
     image = image.copy()
-    if augment.symmetries:
+    if settings.symmetries:
         for symmetry in detector.symmetries:
             if generator.random() < 0.5:
                 image = apply_symmetry(image, symmetry)
-    if augment.shift:
-        rows, columns = generator.integers(-augment.shift, augment.shift, size=2, endpoint=True)
+    if any(settings.shift):
+        limit = np.array(settings.shift)
+        rows, columns = generator.integers(-limit, limit, endpoint=True)
         image = shift(image, int(rows), int(columns))
-    if augment.gain:
-        factor = generator.uniform(1 - augment.gain, 1 + augment.gain)
+    if settings.gain:
+        factor = generator.uniform(1 - settings.gain, 1 + settings.gain)
         image = np.minimum(np.rint(image * factor), 255).astype(np.uint8)
-    if augment.dropout:
+    if settings.dropout:
         lit = np.flatnonzero(image)
-        image.reshape(-1)[lit[generator.random(lit.size) < augment.dropout]] = 0
+        image.reshape(-1)[lit[generator.random(lit.size) < settings.dropout]] = 0
     return image
 
 

@@ -1,4 +1,4 @@
-"""Run by test_parity.py on two ranks: one small NF4 + LoRA run under every engine, saved and restored between engines."""
+"""Run by test_parity.py on two ranks: one small NF4 + LoRA run under every engine, saved and restored."""
 
 import json
 import sys

@@ -1,4 +1,4 @@
-"""Every engine gives the same losses, on two ranks, for 4-bit weights with adapters; and continues what another saved."""
+"""Every engine gives the same losses for 4-bit weights with adapters, and continues what another saved."""
 
 import json
 import os

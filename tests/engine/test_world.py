@@ -10,12 +10,21 @@ MEET = {"MASTER_ADDR": "node1", "MASTER_PORT": "29500"}
     ("environment", "place"),
     [
         ({}, Place()),
-        ({"RANK": "3", "WORLD_SIZE": "8", "LOCAL_RANK": "1", "LOCAL_WORLD_SIZE": "2", **MEET}, Place(3, 8, 1, 2, "node1", 29500)),
-        ({"SLURM_PROCID": "3", "SLURM_NTASKS": "4", "SLURM_LOCALID": "1", "SLURM_NTASKS_PER_NODE": "2", **MEET}, Place(3, 4, 1, 2, "node1", 29500)),
+        (
+            {"RANK": "3", "WORLD_SIZE": "8", "LOCAL_RANK": "1", "LOCAL_WORLD_SIZE": "2", **MEET},
+            Place(3, 8, 1, 2, "node1", 29500),
+        ),
+        (
+            {"SLURM_PROCID": "3", "SLURM_NTASKS": "4", "SLURM_LOCALID": "1", "SLURM_NTASKS_PER_NODE": "2", **MEET},
+            Place(3, 4, 1, 2, "node1", 29500),
+        ),
         ({"SLURM_PROCID": "0", "SLURM_NTASKS": "1"}, Place()),
         ({"OMPI_COMM_WORLD_SIZE": "1"}, Place()),
         # torchrun inside a Slurm job: the nearer launcher wins
-        ({"RANK": "1", "WORLD_SIZE": "2", "LOCAL_RANK": "1", "SLURM_PROCID": "0", "SLURM_NTASKS": "2", **MEET}, Place(1, 2, 1, 1, "node1", 29500)),
+        (
+            {"RANK": "1", "WORLD_SIZE": "2", "LOCAL_RANK": "1", "SLURM_PROCID": "0", "SLURM_NTASKS": "2", **MEET},
+            Place(1, 2, 1, 1, "node1", 29500),
+        ),
     ],
 )
 def test_each_launcher_says_where_a_process_stands(environment, place):

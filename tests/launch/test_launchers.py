@@ -62,7 +62,14 @@ def alone(config, repository, tmp_path) -> list[float]:
 @pytest.mark.parametrize("launcher", TWO_RANKS)
 def test_two_ranks_of_any_launcher_train_as_one_plain_process_does(launcher, config, alone, repository, tmp_path):
     folder = tmp_path / launcher
-    command = [*TWO_RANKS[launcher], "launch/train.py", config, f"folder={folder}", "engine.kind=zero", "engine.stage=2"]
+    command = [
+        *TWO_RANKS[launcher],
+        "launch/train.py",
+        config,
+        f"folder={folder}",
+        "engine.kind=zero",
+        "engine.stage=2",
+    ]
     said = finish(start(command, repository))
     assert "2 ranks x 4" in said, said[-2000:]
     assert losses(folder) == pytest.approx(alone, abs=1e-5)
@@ -73,7 +80,13 @@ def test_two_ranks_of_any_launcher_train_as_one_plain_process_does(launcher, con
 def test_a_killed_run_goes_on_as_if_nothing_had_happened(config, repository, tmp_path):
     """kill -9 of one of two ranks at a step that the clock chooses; then resumed, and finished by one rank alone."""
     folders = {name: tmp_path / name for name in ("whole", "killed")}
-    command = [*TWO_RANKS["torchrun"], "launch/train.py", config, "engine.kind=zero", "schedule.checkpoint_every_steps=3"]
+    command = [
+        *TWO_RANKS["torchrun"],
+        "launch/train.py",
+        config,
+        "engine.kind=zero",
+        "schedule.checkpoint_every_steps=3",
+    ]
     command += ["schedule.epochs=6"]
     finish(start([*command, f"folder={folders['whole']}"], repository))
     victim = start([*command, f"folder={folders['killed']}"], repository)
@@ -89,8 +102,12 @@ def test_a_killed_run_goes_on_as_if_nothing_had_happened(config, repository, tmp
     whole = losses(folders["whole"])
     assert 8 <= killed_at < len(whole)
     assert losses(folders["killed"]) == whole[:15], "the same world must give the same bits"
-    finish(start([sys.executable, *command[command.index("launch/train.py") :], f"folder={folders['killed']}"], repository))
-    assert losses(folders["killed"]) == pytest.approx(whole, abs=1e-5), "another world reads the same events in the same order"
+    finish(
+        start([sys.executable, *command[command.index("launch/train.py") :], f"folder={folders['killed']}"], repository)
+    )
+    assert losses(folders["killed"]) == pytest.approx(whole, abs=1e-5), (
+        "another world reads the same events in the same order"
+    )
 
 
 @pytest.mark.slow
@@ -102,7 +119,13 @@ def test_runs_are_evaluated_side_by_side(config, repository, drawn_dataset, tmp_
     table = finish(start(evaluate, repository))
     assert "first" in table and "second" in table and "McNemar" in table
     report = folders[0] / "evaluation-test"
-    assert {path.name for path in report.iterdir()} == {"predictions.parquet", "scores.json", "confusion.png", "roc.png", "reliability.png"}
+    assert {path.name for path in report.iterdir()} == {
+        "predictions.parquet",
+        "scores.json",
+        "confusion.png",
+        "roc.png",
+        "reliability.png",
+    }
     scores = json.loads((report / "scores.json").read_text())
     rows = pq.read_table(report / "predictions.parquet").to_pylist()
     assert len(rows) == scores["scores"]["num_events"] == 12

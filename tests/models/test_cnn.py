@@ -7,7 +7,9 @@ from hpc_nuvlm.sample import Batch
 
 
 def make_batch(num_views: int, size: int = 24) -> Batch:
-    image = torch.randint(0, 256, (4, num_views, size, size), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
+    image = torch.randint(
+        0, 256, (4, num_views, size, size), dtype=torch.uint8, generator=torch.Generator().manual_seed(0)
+    )
     return Batch(image, torch.tensor([0, 1, 2, 0]), torch.ones(4, dtype=torch.bool), tuple("abcd"))
 
 

@@ -109,7 +109,7 @@ def test_a_file_that_is_missing_or_not_parquet_is_refused(tmp_path):
 
 def test_predictions_that_do_not_fit_together_are_refused():
     good = simulate(3)
-    with pytest.raises(UserError, match="lengths are {'ids': 2}"):
+    with pytest.raises(UserError, match=r"lengths are \{'ids': 2\}"):
         replace(good, ids=good.ids[:2])
     with pytest.raises(UserError, match="'time_s': 1"):
         replace(good, time_s=np.zeros(1))

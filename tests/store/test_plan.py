@@ -1,3 +1,5 @@
+from itertools import chain
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -32,7 +34,7 @@ def read_epoch(plan: Plan, world_size: int, epoch: int = 0) -> list[list[int]]:
 @given(plans, st.integers(1, 6), st.integers(0, 3))
 def test_every_event_is_read_once_per_epoch_in_equal_steps_for_any_world_size(plan, world_size, epoch):
     batches = read_epoch(plan, world_size, epoch)
-    assert sorted(sum(batches, [])) == list(range(plan.num_events))
+    assert sorted(chain.from_iterable(batches)) == list(range(plan.num_events))
     assert len(batches) == plan.steps_per_epoch
 
 

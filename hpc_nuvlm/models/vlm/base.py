@@ -79,7 +79,7 @@ def nf4_config(dtype: torch.dtype) -> BitsAndBytesConfig:
 
 
 def add_adapters(model: PreTrainedModel, lora: Lora):
-    """LoRA on every linear layer of both towers; all else is frozen. Adapter weights are float32-exact copies per seed."""
+    """LoRA on every linear layer of both towers; all else is frozen."""
     config = LoraConfig(
         r=lora.rank, lora_alpha=lora.alpha, lora_dropout=lora.dropout, target_modules=LORA_TARGETS, bias="none"
     )

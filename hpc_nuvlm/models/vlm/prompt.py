@@ -7,7 +7,7 @@ nothing but the chat template's own header may stand there.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from os.path import commonprefix
+from itertools import takewhile
 
 from hpc_nuvlm.config import Vlm
 from hpc_nuvlm.errors import ConfigError
@@ -26,7 +26,8 @@ class Prompt:
     @property
     def shared(self) -> tuple[int, ...]:
         """The beginning that every answer has in common; the classes differ after it."""
-        return tuple(commonprefix(self.answers))
+        alike = takewhile(lambda tokens: len(set(tokens)) == 1, zip(*self.answers))
+        return tuple(tokens[0] for tokens in alike)
 
 
 def build_prompt(config: Vlm, classes: tuple[str, ...], processor, num_images: int) -> Prompt:
@@ -43,7 +44,10 @@ def build_prompt(config: Vlm, classes: tuple[str, ...], processor, num_images: i
         )
     answers = []
     for label in classes:
-        answer = {"role": "assistant", "content": [{"type": "text", "text": config.answer.format(label=CLASS_TEXT[label])}]}
+        answer = {
+            "role": "assistant",
+            "content": [{"type": "text", "text": config.answer.format(label=CLASS_TEXT[label])}],
+        }
         text = processor.apply_chat_template([user, answer])
         if not text.startswith(question_text):
             raise ConfigError("model.base: its chat template changes the question when an answer follows")

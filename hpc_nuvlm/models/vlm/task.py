@@ -111,7 +111,9 @@ class VlmTask(Task):
         given_RT = torch.where(label_RT == IGNORED, self.pad_id, label_RT)[:, :-1]
         logits_RTX = first.logits.repeat_interleave(num_classes, 0)
         if length > 1:
-            mask = self.tiling.cross_attention_mask(len(label_RT), self.prompt.question, self.image_id, len(start) + length - 1)
+            mask = self.tiling.cross_attention_mask(
+                len(label_RT), self.prompt.question, self.image_id, len(start) + length - 1
+            )
             following = self.model(
                 input_ids=given_RT,
                 cross_attention_mask=mask[:, len(start) :].to(device),

@@ -1,4 +1,4 @@
-"""What is special to vision-language models: tiles, prompt, scoring. The oracle is the library's own processor and model."""
+"""What is special to vision-language models. The oracle is the library's own processor and model."""
 
 import numpy as np
 import pytest
@@ -61,7 +61,9 @@ def test_text_sees_the_tiles_that_the_processor_says_it_sees(processor, model_co
     images = draw_images(1, 3)
     tiling = build_tiling(layout, 3, (TILE, TILE), model_config, processor.image_processor)
     text = nano.BEGIN + nano.IMAGE * tiling.num_images + "what is it?"
-    theirs = processor(images=[as_pictures(images[0].numpy(), layout)], text=[text], add_special_tokens=False, return_tensors="pt")
+    theirs = processor(
+        images=[as_pictures(images[0].numpy(), layout)], text=[text], add_special_tokens=False, return_tensors="pt"
+    )
     tokens = tuple(theirs["input_ids"][0].tolist())
     image_id = processor.tokenizer.convert_tokens_to_ids(nano.IMAGE)
     ours = tiling.cross_attention_mask(1, tokens, image_id, len(tokens))
@@ -77,12 +79,14 @@ def test_a_mosaic_costs_a_third_of_the_vision_tokens_of_three_images(processor, 
 
 
 def test_a_view_that_is_no_tile_is_refused_with_both_sizes(processor, model_config):
-    with pytest.raises(ConfigError, match=r"view.size is \[125, 125\].*tile of the model is \[112, 112\].*patches of 14"):
+    with pytest.raises(
+        ConfigError, match=r"view.size is \[125, 125\].*tile of the model is \[112, 112\].*patches of 14"
+    ):
         build_tiling("mosaic", 3, (125, 125), model_config, processor.image_processor)
 
 
 def test_more_views_than_a_mosaic_holds_are_refused(processor, model_config):
-    with pytest.raises(ConfigError, match="holds up to 4 views, the detector has 5; set model.layout=images"):
+    with pytest.raises(ConfigError, match=r"holds up to 4 views, the detector has 5; set model\.layout=images"):
         build_tiling("mosaic", 5, (TILE, TILE), model_config, processor.image_processor)
 
 
@@ -96,7 +100,9 @@ def test_the_answers_differ_only_after_a_shared_beginning(processor, run_fields)
     question = processor.tokenizer.decode(prompt.question)
     assert question == f"{nano.BEGIN}{nano.IMAGE}{run.model.question}\n"
     told = [processor.tokenizer.decode(answer) for answer in prompt.answers]
-    assert told == [f"I classify the pixel maps as {name}.{nano.END}" for name in ("NuE CC", "NuMu CC", "Neutral Current")]
+    assert told == [
+        f"I classify the pixel maps as {name}.{nano.END}" for name in ("NuE CC", "NuMu CC", "Neutral Current")
+    ]
     assert processor.tokenizer.decode(prompt.shared) == "I classify the pixel maps as"
 
 
@@ -210,12 +216,20 @@ def test_an_adapter_is_exported_in_plain_peft_form(run_fields, batch, tmp_path):
 def test_adapters_sit_on_both_towers(run_fields):
     names = build_task(vlm_run(run_fields, nf4=True, lora={}), num_views=3).trainable()
     assert all("lora_" in name for name in names)
-    for place in ("vision_model", "self_attn.q_proj", "cross_attn.k_proj", "mlp.down_proj", "mlp.fc1", "multi_modal_projector"):
+    for place in (
+        "vision_model",
+        "self_attn.q_proj",
+        "cross_attn.k_proj",
+        "mlp.down_proj",
+        "mlp.fc1",
+        "multi_modal_projector",
+    ):
         assert any(place in name for name in names), place
 
 
 @pytest.mark.parametrize(
-    ("base", "message"), [("nowhere", "neither 'nuvlm-nano' nor a folder with config.json"), ("other", "model_type 'bert'")]
+    ("base", "message"),
+    [("nowhere", "neither 'nuvlm-nano' nor a folder with config.json"), ("other", "model_type 'bert'")],
 )
 def test_a_base_that_cannot_be_used_is_refused(run_fields, tmp_path, base, message):
     (tmp_path / "other").mkdir()
