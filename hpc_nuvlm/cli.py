@@ -136,6 +136,19 @@ def export(
     console.print(f"{out}: {describe_manifest(manifest)}", highlight=False, soft_wrap=True)
 
 
+@app.command()
+def nano(
+    out: Annotated[Path, typer.Option(help="Folder of the new model.")],
+    seed: Annotated[int, typer.Option(help="Seed of its random weights.")] = 1,
+) -> None:
+    """Build nuvlm-nano, a small Llama 3.2 Vision with random weights, as a folder in Hugging Face form."""
+    # Seconds of imports that no other command needs
+    from hpc_nuvlm.models.vlm.nano import write_nano
+
+    num_parameters = write_nano(out, seed)
+    console.print(f"{out}: nuvlm-nano, {num_parameters:,} parameters, seed {seed}", highlight=False)
+
+
 @app.callback(invoke_without_command=True)
 def version(show: Annotated[bool, typer.Option("--version", help="Print the version.")] = False) -> None:
     if show:

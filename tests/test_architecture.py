@@ -209,9 +209,8 @@ def test_the_install_works_beside_a_package_called_kernels(tmp_path):
     package.mkdir()
     (package / "__init__.py").write_text("WHOSE = 'not ours'\n")
     program = "import kernels, nuvlm_kernels.raster as ours; assert kernels.WHOSE == 'not ours'; print(ours.__file__)"
-    path = (
-        f"{REPOSITORY}:{REPOSITORY / 'kernels'}:{tmp_path}"  # ours first: a folder without __init__ yields to a package
-    )
+    # Ours first: a folder without __init__ yields to a package further down the path.
+    path = f"{REPOSITORY}:{REPOSITORY / 'kernels'}:{tmp_path}"
     done = subprocess.run(
         [sys.executable, "-c", program],
         capture_output=True,

@@ -18,6 +18,7 @@ from torch.utils.tensorboard import SummaryWriter
 
 from hpc_nuvlm.config import Run, dump_run
 from hpc_nuvlm.engine.world import World
+from hpc_nuvlm.errors import UserError
 
 # A log file that is not a terminal gets one line this often.
 LINE_EVERY_S = 30.0
@@ -31,9 +32,7 @@ class Recorder:
         self.main = world.main
         if not self.main:
             return
-        run.folder.mkdir(parents=True, exist_ok=True)
-        (run.folder / "run.yaml").write_text(dump_run(run))
-        (run.folder / "environment.json").write_text(json.dumps(environment(world), indent=1) + "\n")
+        _write_description(run, world)
         self.total_steps = total_steps
         self.started_s = self.last_line_s = time.monotonic()
         self.first_step = step
@@ -80,6 +79,17 @@ class Recorder:
         self.file.write(json.dumps({"kind": kind, "step": step, **values}) + "\n")
         for name, value in values.items():
             self.board.add_scalar(f"{kind}/{name}", value, step)
+
+
+def _write_description(run: Run, world: World) -> None:
+    try:
+        run.folder.mkdir(parents=True, exist_ok=True)
+        (run.folder / "run.yaml").write_text(dump_run(run))
+        (run.folder / "environment.json").write_text(json.dumps(environment(world), indent=1) + "\n")
+    except OSError as error:
+        raise UserError(
+            f"{run.folder}: cannot be written: {error.strerror}; set folder=... to a place that can"
+        ) from error
 
 
 def _drop_records_after(path: Path, step: int) -> None:

@@ -148,6 +148,10 @@ def test_a_mistake_in_the_configuration_is_one_line_and_code_2(config, repositor
     said = refused(["launch/train.py", tmp_path / "none.yaml"], repository)
     assert "none.yaml: no such file" in said
     assert not (tmp_path / "run").exists()
+    said = refused(["launch/train.py", config, "folder=/proc/none/run"], repository)
+    assert "/proc/none/run: cannot be written" in said
+    said = refused(["launch/train.py", config, f"data.dataset={tmp_path}"], repository)
+    assert str(tmp_path) in said and "manifest.json" in said
 
 
 def test_evaluating_what_is_no_run_is_refused(repository, drawn_dataset, tmp_path):

@@ -22,6 +22,8 @@ from transformers import (
 from transformers.models.mllama.configuration_mllama import MllamaTextConfig, MllamaVisionConfig
 from transformers.models.mllama.image_processing_pil_mllama import get_all_supported_aspect_ratios
 
+from hpc_nuvlm.errors import UserError
+
 NAME = "nuvlm-nano"
 BEGIN, END, PAD, IMAGE = "<|begin_of_text|>", "<|end_of_text|>", "<|pad|>", "<|image|>"
 CHAT_TEMPLATE = (
@@ -93,7 +95,22 @@ def build_config(tokenizer: PreTrainedTokenizerFast) -> MllamaConfig:
     )
 
 
-def write_model(tokenizer: PreTrainedTokenizerFast, folder: Path) -> None:
+def write_nano(folder: Path, seed: int) -> int:
+    """Write model, tokenizer and image processor to a folder; returns the number of parameters."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UserError(f"{folder}: cannot be made: {error.strerror}; give a folder that can be written") from error
+    if (folder / "config.json").exists():
+        raise UserError(f"{folder}: holds a model already; give another folder")
+    processor = build_processor()
+    torch.manual_seed(seed)
+    num_parameters = write_model(processor.tokenizer, folder)
+    processor.save_pretrained(folder)
+    return num_parameters
+
+
+def write_model(tokenizer: PreTrainedTokenizerFast, folder: Path) -> int:
     """Random weights from torch's current seed, float32, as a folder in Hugging Face form.
 
     Not by save_pretrained, which writes on the first of several ranks only: here each needs a copy.
@@ -107,3 +124,4 @@ def write_model(tokenizer: PreTrainedTokenizerFast, folder: Path) -> None:
     model.config.architectures = [type(model).__name__]
     model.config.to_json_file(folder / "config.json", use_diff=False)
     save_file(model.state_dict(), folder / "model.safetensors", metadata={"format": "pt"})
+    return sum(parameter.numel() for parameter in model.parameters())

@@ -6,7 +6,7 @@ import torch
 from PIL import Image
 
 from hpc_nuvlm.config import parse_run
-from hpc_nuvlm.errors import ConfigError
+from hpc_nuvlm.errors import ConfigError, UserError
 from hpc_nuvlm.models import build_task
 from hpc_nuvlm.models.task import evaluating
 from hpc_nuvlm.models.vlm import nano
@@ -198,14 +198,14 @@ def test_an_adapter_is_exported_in_plain_peft_form(run_fields, batch, tmp_path):
 
     from hpc_nuvlm.models.vlm.base import open_base
 
-    run = vlm_run(run_fields, nf4=True, lora={"dropout": 0.0})
+    nano.write_nano(tmp_path / "base", seed=1)
+    run = vlm_run(run_fields, base=str(tmp_path / "base"), nf4=True, lora={"dropout": 0.0})
     task = build_task(run, num_views=3)
     with torch.no_grad():
         for parameter in task.trainable().values():
             parameter.add_(0.02)
     task.export(tmp_path / "adapter")
     assert (tmp_path / "adapter" / "adapter_model.safetensors").is_file()
-    torch.manual_seed(run.seed)
     base, _ = open_base(run.model, torch.float32, torch.device("cpu"))
     with evaluating(task):
         expected = task.loss(batch)
@@ -236,3 +236,13 @@ def test_a_base_that_cannot_be_used_is_refused(run_fields, tmp_path, base, messa
     (tmp_path / "other" / "config.json").write_text('{"model_type": "bert"}')
     with pytest.raises(ConfigError, match=message):
         build_task(vlm_run(run_fields, base=str(tmp_path / base)), num_views=3)
+
+
+def test_the_command_builds_a_base_that_opens_with_the_weights_of_its_seed(run_fields, tmp_path):
+    count = nano.write_nano(tmp_path / "nano", seed=1)
+    built = build_task(vlm_run(run_fields, base=str(tmp_path / "nano")), num_views=3)
+    embedded = build_task(vlm_run(run_fields), num_views=3)
+    assert count == sum(p.numel() for p in built.parameters())
+    assert all(torch.equal(a, b) for a, b in zip(built.state_dict().values(), embedded.state_dict().values()))
+    with pytest.raises(UserError, match="holds a model already"):
+        nano.write_nano(tmp_path / "nano", seed=1)
