@@ -156,8 +156,14 @@ def start_world(threads: int | None) -> World:
         MASTER_ADDR=place.address,
         MASTER_PORT=str(place.port or free_port()),
     )
-    if not dist.is_initialized():
+    try:
         dist.init_process_group("nccl" if cuda else "gloo", rank=place.rank, world_size=place.size)
+    except dist.DistNetworkError as error:
+        raise ConfigError(
+            f"rank {place.rank} cannot meet the others at {place.address}:{os.environ['MASTER_PORT']}: "
+            f"{str(error).splitlines()[0]} If another run on this machine has the port, give this one its own "
+            "(--master_port of deepspeed, --master-port of torchrun)"
+        ) from error
     return World(place.rank, place.size, place.local_rank, local_size, device)
 
 

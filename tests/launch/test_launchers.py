@@ -3,6 +3,7 @@
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -142,6 +143,7 @@ def refused(command: list, repository: Path) -> str:
     return said
 
 
+@pytest.mark.slow
 def test_a_mistake_in_the_configuration_is_one_line_and_code_2(config, repository, tmp_path):
     said = refused(["launch/train.py", config, "batch.per_ranc=3"], repository)
     assert "batch.per_ranc: no such key; did you mean 'per_rank'?" in said
@@ -154,6 +156,19 @@ def test_a_mistake_in_the_configuration_is_one_line_and_code_2(config, repositor
     assert str(tmp_path) in said and "manifest.json" in said
 
 
+@pytest.mark.slow
+def test_a_port_that_another_run_has_is_told(config, repository, monkeypatch):
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = str(taken.getsockname()[1])
+        for name, value in {"RANK": "0", "WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port}.items():
+            monkeypatch.setenv(name, value)
+        said = refused(["launch/train.py", config], repository)
+    assert f"rank 0 cannot meet the others at 127.0.0.1:{port}" in said and "--master_port" in said
+
+
+@pytest.mark.slow
 def test_evaluating_what_is_no_run_is_refused(repository, drawn_dataset, tmp_path):
     said = refused(["launch/evaluate.py", tmp_path, "--data", drawn_dataset], repository)
     assert "is no run folder" in said
