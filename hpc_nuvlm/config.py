@@ -49,6 +49,10 @@ class View(Part):
 class Augment(Part):
     # Each mirror symmetry that the detector names is applied to half of the events
     symmetries: bool = False
+    # The event is enlarged by factors uniform in [1 - stretch, 1 + stretch], one along rows and one along columns
+    stretch: Annotated[float, Field(ge=0, lt=1)] = 0.0
+    # Columns move by up to this many pixels per row, so that straight tracks stay straight and turn
+    shear: Annotated[float, Field(ge=0, lt=1)] = 0.0
     # Largest shift of the image in rows and in columns, in image pixels; the same for all views of an event
     shift: tuple[Annotated[int, Field(ge=0)], Annotated[int, Field(ge=0)]] = (0, 0)
     # Pixel values are multiplied by a factor uniform in [1 - gain, 1 + gain]

@@ -71,6 +71,8 @@ class Samples:
     picture_of: np.ndarray | None = None
 
     def __post_init__(self):
+        if len(self.split) == 0:
+            raise ConfigError("data: a split that the run needs holds no events; pack more, or choose another split")
         unknown = sorted({str(label) for label in self.split.labels() if label not in self.classes})
         if unknown:
             raise ConfigError(

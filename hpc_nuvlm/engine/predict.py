@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -25,14 +24,7 @@ class Predicted:
     time_s: np.ndarray
 
 
-def predict(
-    task: Task,
-    samples: Samples,
-    world: World,
-    per_rank: int,
-    explain: bool = False,
-    on_batch: Callable[[int], None] = lambda num_events: None,
-) -> Predicted:
+def predict(task: Task, samples: Samples, world: World, per_rank: int, explain: bool = False) -> Predicted:
     """Every event once; every rank computes equally many batches, as ZeRO-3 needs, and gets the whole result."""
     rows = {}
     with evaluating(task):
@@ -47,7 +39,6 @@ def predict(
             for row in np.flatnonzero(valid):
                 text = prediction.text[row] if prediction.text else None
                 rows[int(indices[row])] = (batch.keys[row], int(batch.label_B[row]), log_probability[row], text, time_s)
-            on_batch(min(per_rank * world.size, len(samples) - start))
     merged = {index: row for part in world.gather(rows) for index, row in part.items()}
     keys, truth, log_probability, text, time_s = zip(*(merged[index] for index in range(len(samples))))
     explained = any(text)

@@ -13,12 +13,15 @@ from hpc_nuvlm.detector import Detector, Symmetry
 
 
 def augment(image: np.ndarray, settings: Augment, detector: Detector, generator: np.random.Generator) -> np.ndarray:
-    """A changed copy of one event's views, uint8 (V, H, W): symmetries, then shift, gain and dropout."""
+    """A changed copy of one event's views, uint8 (V, H, W): symmetries, stretch, shift, gain, dropout."""
     image = image.copy()
     if settings.symmetries:
         for symmetry in detector.symmetries:
             if generator.random() < 0.5:
                 image = apply_symmetry(image, symmetry)
+    if settings.stretch or settings.shear:
+        rows, columns = generator.uniform(1 - settings.stretch, 1 + settings.stretch, size=2)
+        image = stretch(image, rows, columns, generator.uniform(-settings.shear, settings.shear))
     if any(settings.shift):
         limit = np.array(settings.shift)
         rows, columns = generator.integers(-limit, limit, endpoint=True)
@@ -40,6 +43,24 @@ def apply_symmetry(image: np.ndarray, symmetry: Symmetry) -> np.ndarray:
     for view in symmetry.flip_columns:
         mirrored[view] = mirrored[view, :, ::-1].copy()
     return mirrored[list(symmetry.permutation)] if symmetry.permutation else mirrored
+
+
+def stretch(image: np.ndarray, rows: float, columns: float, shear: float) -> np.ndarray:
+    """The event enlarged by `rows` and `columns`, its columns moved by `shear` per row; nearest pixel, a new array.
+
+    The first row with charge and the middle column stay where they are: what lies upstream is not pushed out.
+    """
+    height, width = image.shape[1:]
+    lit_rows = np.flatnonzero(image.any((0, 2)))
+    first, middle = (lit_rows[0] if lit_rows.size else 0), (width - 1) / 2
+    down = np.arange(height)[:, None] - first
+    across = np.arange(width)[None] - middle
+    from_row = np.broadcast_to(np.floor(first + down / rows + 0.5), (height, width)).astype(int)
+    from_column = np.floor(middle + (across - shear * down) / columns + 0.5).astype(int)
+    inside = (from_row >= 0) & (from_row < height) & (from_column >= 0) & (from_column < width)
+    stretched = np.zeros_like(image)
+    stretched[:, inside] = image[:, from_row[inside], from_column[inside]]
+    return stretched
 
 
 def shift(image: np.ndarray, rows: int, columns: int) -> np.ndarray:

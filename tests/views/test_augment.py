@@ -1,3 +1,5 @@
+from math import floor
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -6,13 +8,13 @@ from hypothesis.extra import numpy as st_numpy
 
 from hpc_nuvlm.config import Augment
 from hpc_nuvlm.detector import Detector, Symmetry, ViewPlane, load_detector
-from hpc_nuvlm.views.augment import apply_symmetry, augment, shift
+from hpc_nuvlm.views.augment import apply_symmetry, augment, shift, stretch
 
 PLANES = tuple(ViewPlane(name, (1.0, 0, 0), (0, 0, 1.0), 5.0, 5.0) for name in "UVZ")
 DRIFT = Symmetry("drift", flip_columns=(0, 1, 2))
 VERTICAL = Symmetry("vertical", flip_rows=(2,), permutation=(1, 0, 2))
 DETECTOR = Detector("three", "Three views", PLANES, 500, 500, None, None, 0.75, 0.001, (DRIFT, VERTICAL))
-EVERYTHING = Augment(symmetries=True, shift=(2, 1), gain=0.2, dropout=0.1)
+EVERYTHING = Augment(symmetries=True, stretch=0.2, shear=0.1, shift=(2, 1), gain=0.2, dropout=0.1)
 images = st_numpy.arrays(np.uint8, st.tuples(st.just(3), st.integers(1, 9), st.integers(1, 9)))
 
 
@@ -85,6 +87,32 @@ def test_shifts_reach_the_limit_on_both_sides_and_are_the_same_in_all_views():
     moved = [np.argwhere(augment(image, Augment(shift=(2, 1)), DETECTOR, generator)) for _ in range(500)]
     assert all((places[:, 1:] == places[0, 1:]).all() and len(places) == 3 for places in moved)
     assert {tuple(places[0, 1:].tolist()) for places in moved} == {(r, c) for r in range(2, 7) for c in range(3, 6)}
+
+
+def test_a_stretch_by_whole_factors_repeats_rows_and_columns():
+    image = np.zeros((1, 9, 9), np.uint8)
+    image[0, 1:4, 3:6] = np.arange(1, 10).reshape(3, 3)
+    assert np.array_equal(stretch(image, 1.0, 1.0, 0.0), image)
+    slow = np.zeros_like(image)
+    for row in range(9):
+        for column in range(9):
+            from_row, from_column = floor(1 + (row - 1) / 1.5 + 0.5), floor(4 + (column - 4) / 3 + 0.5)
+            slow[0, row, column] = image[0, from_row, from_column]
+    assert np.array_equal(stretch(image, 1.5, 3.0, 0.0), slow)
+
+
+def test_a_shear_turns_a_straight_track_into_another_and_keeps_its_start():
+    image = np.zeros((2, 20, 21), np.uint8)
+    image[:, 2:, 10] = 7
+    turned = stretch(image, 1.0, 1.0, 0.5)
+    rows, columns = np.nonzero(turned[0])
+    assert (rows[0], columns[0]) == (2, 10) and len(rows) == 18
+    assert np.abs(columns - (10 + 0.5 * (rows - 2))).max() <= 0.5
+    assert np.array_equal(turned[0], turned[1])
+
+
+def test_an_empty_picture_stays_empty():
+    assert not augment(np.zeros((3, 8, 8), np.uint8), EVERYTHING, DETECTOR, np.random.default_rng(0)).any()
 
 
 def test_gain_multiplies_all_pixels_by_one_factor_within_its_range_and_stops_at_255():
