@@ -129,6 +129,14 @@ class Engine(Part):
     # CPU threads per rank; None: cores divided by the ranks of this node
     threads: PositiveInt | None = None
 
+    @model_validator(mode="after")
+    def _bf16_needs_full_precision_copies(self):
+        if self.precision == "bf16" and (self.kind == "plain" or self.stage == 0):
+            raise ValueError(
+                "bf16 weights need the fp32 copies of ZeRO; set engine.kind=zero and engine.stage=1, 2 or 3"
+            )
+        return self
+
 
 class Schedule(Part):
     epochs: PositiveInt = 10

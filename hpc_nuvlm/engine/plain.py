@@ -10,7 +10,6 @@ import torch.distributed as dist
 from hpc_nuvlm.config import Run
 from hpc_nuvlm.engine.state import MOMENTS, Tensors
 from hpc_nuvlm.engine.world import World
-from hpc_nuvlm.errors import ConfigError
 from hpc_nuvlm.models.task import Task
 from hpc_nuvlm.sample import Batch
 
@@ -53,8 +52,6 @@ def adamw_state(parameter: torch.Tensor, step: int) -> dict[str, torch.Tensor]:
 
 class PlainEngine:
     def __init__(self, run: Run, task: Task, world: World):
-        if run.engine.precision != "fp32":
-            raise ConfigError("engine.precision=bf16 needs engine.kind=zero; the plain engine computes in fp32")
         self.task = task.to(world.device)
         self.world = world
         self.max_grad_norm = run.optimizer.max_grad_norm

@@ -18,6 +18,7 @@ from hpc_nuvlm.store import open_dataset
 from hpc_nuvlm.training import build_data, build_engine
 
 ENGINES = {"plain": {"kind": "plain"}} | {f"zero-{stage}": {"kind": "zero", "stage": stage} for stage in range(4)}
+ENGINES["zero-2 bf16"] = {"kind": "zero", "stage": 2, "precision": "bf16"}
 NUM_STEPS, SAVED_STEP = 4, 2
 
 

@@ -42,13 +42,19 @@ def test_zero_gives_the_losses_of_the_plain_engine(results, stage):
 
 
 @pytest.mark.slow
+def test_bf16_follows_fp32_within_its_own_precision(results):
+    # bf16 has 8 bits of mantissa: 0.4 %
+    assert results["zero-2 bf16"]["whole"] == pytest.approx(results["plain"]["whole"], rel=0.01)
+
+
+@pytest.mark.slow
 def test_the_run_learns_so_that_equal_losses_mean_something(results):
     losses = results["plain"]["whole"]
     assert losses[-1] < 0.9 * losses[0]
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("engine", ["plain", *STAGES])
+@pytest.mark.parametrize("engine", ["plain", *STAGES, "zero-2 bf16"])
 def test_a_resumed_engine_has_the_same_losses_bit_for_bit(results, engine):
     assert results[engine]["resumed"] == results[engine]["whole"][2:]
 
