@@ -133,7 +133,7 @@ class Engine(Part):
     def _bf16_needs_full_precision_copies(self):
         if self.precision == "bf16" and (self.kind == "plain" or self.stage == 0):
             raise ValueError(
-                "bf16 weights need the fp32 copies of ZeRO; set engine.kind=zero and engine.stage=1, 2 or 3"
+                "bf16 weights need fp32 copies, which ZeRO keeps; set engine.kind=zero, engine.stage=1, 2 or 3"
             )
         return self
 
