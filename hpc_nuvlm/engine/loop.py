@@ -45,7 +45,7 @@ def fit(job: Fit, position: Position) -> tuple[Position, bool]:
     """Train from `position` to the end, or until asked to stop; returns where it stands and whether it is done."""
     schedule = job.run.schedule
     last_step = min(job.total_steps, schedule.stop_after_steps or job.total_steps)
-    stopping, saved_step = False, position.step
+    stopping = False
     while position.step < last_step and not stopping:
         position, stopping = train_step(job, position)
         epoch, seen = divmod(position.samples_seen, job.plan.num_events)
@@ -53,8 +53,6 @@ def fit(job: Fit, position: Position) -> tuple[Position, bool]:
             position = validate(job, position)
         if position.step % schedule.checkpoint_every_steps == 0 or position.step == last_step or stopping:
             save(job, position)
-            saved_step = position.step
-    assert saved_step == position.step
     return position, position.step == job.total_steps
 
 
