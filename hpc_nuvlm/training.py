@@ -39,7 +39,9 @@ def train(run: Run, world: World, stop: StopRequest) -> int:
     finally:
         recorder.close()
     if world.main and done:
-        export_best(run, dataset)
+        folder = export_best(run, dataset)
+        score = f"best validation accuracy {position.best_score:.3f}"
+        recorder.note(f"{run.folder}: done after step {position.step}; {score}, its weights in {folder}")
     world.barrier()
     if stop.received is not None and not done:
         recorder.note(f"stopped after step {position.step} ({stop.received.name}); the same command continues here")
@@ -119,9 +121,10 @@ def load_best(run: Run, num_views: int) -> Task:
     return task
 
 
-def export_best(run: Run, dataset: Dataset) -> None:
+def export_best(run: Run, dataset: Dataset) -> Path:
     """Write RUN/model (whole weights) or RUN/adapter (peft form), replacing an older one."""
     adapters = getattr(run.model, "lora", None) is not None
     folder = run.folder / ("adapter" if adapters else "model")
     shutil.rmtree(folder, ignore_errors=True)
     load_best(run, dataset.manifest.detector.num_views).export(folder)
+    return folder
