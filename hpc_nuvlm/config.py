@@ -71,6 +71,8 @@ class Cnn(Part):
     blocks: PositiveInt = 1
     # Width of the layer between features and classes
     hidden: PositiveInt = 64
+    # Networks that differ in their initial weights alone, and whose probabilities are averaged
+    members: PositiveInt = 1
     dropout: Fraction = 0.2
     label_smoothing: Fraction = 0.0
 

@@ -8,6 +8,7 @@ a batch that is split over ranks must give the same result as the whole.
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 
 import torch
@@ -44,10 +45,11 @@ class Residual(nn.Module):
         return functional.relu(self.norm2(self.conv2(y)) + self.shortcut(x))
 
 
-class CnnTask(Task):
+class Siamese(nn.Module):
+    """8-bit pictures (B, V, H, W) to logits (B, C)."""
+
     def __init__(self, config: Cnn, num_views: int, num_classes: int):
         super().__init__()
-        self.label_smoothing = config.label_smoothing
         channels = config.widths[0]
         layers: list[nn.Module] = [nn.Conv2d(1, channels, 5, 2, 2, bias=False), norm(channels), nn.ReLU()]
         for width in config.widths:
@@ -64,22 +66,34 @@ class CnnTask(Task):
             nn.Linear(config.hidden, num_classes),
         )
 
-    def logits(self, image_BVHW: torch.Tensor) -> torch.Tensor:
-        """(B, C) from 8-bit pictures."""
+    def forward(self, image_BVHW: torch.Tensor) -> torch.Tensor:
         batch, views, height, width = image_BVHW.shape
         pixels = image_BVHW.to(self.head[1].weight.dtype).div(255)
         features = self.tower(pixels.reshape(batch * views, 1, height, width))
         pooled = torch.cat([features.mean((2, 3)), features.amax((2, 3))], 1)
-        return self.head(pooled.reshape(batch, -1))
+        return self.head(pooled.reshape(batch, -1)).float()
+
+
+class CnnTask(Task):
+    """One Siamese network, or several, whose probabilities are averaged (deep ensemble, arXiv:1612.01474)."""
+
+    def __init__(self, config: Cnn, num_views: int, num_classes: int):
+        super().__init__()
+        self.label_smoothing = config.label_smoothing
+        self.members = nn.ModuleList(Siamese(config, num_views, num_classes) for _ in range(config.members))
 
     def loss(self, batch: Batch) -> torch.Tensor:
-        logits_BC = self.logits(batch.image_BVHW).float()
-        return functional.cross_entropy(
-            logits_BC, batch.label_B, reduction="none", label_smoothing=self.label_smoothing
-        )
+        losses = [
+            functional.cross_entropy(
+                member(batch.image_BVHW), batch.label_B, reduction="none", label_smoothing=self.label_smoothing
+            )
+            for member in self.members
+        ]
+        return torch.stack(losses).mean(0)
 
     def predict(self, batch: Batch, explain: bool = False) -> Prediction:
-        return Prediction(functional.log_softmax(self.logits(batch.image_BVHW).float(), -1))
+        logs = [functional.log_softmax(member(batch.image_BVHW), -1) for member in self.members]
+        return Prediction(torch.stack(logs).logsumexp(0) - math.log(len(logs)))
 
     def export(self, folder: Path) -> None:
         folder.mkdir(parents=True, exist_ok=True)

@@ -101,7 +101,7 @@ def test_a_loss_that_is_not_finite_stops_before_any_weight_changes(run_fields, m
     run = run_with(run_fields)
     train(replaced := run_with(run_fields, stop_after_steps=2), ALONE, StopRequest())
     before = state.load_checkpoint(state.checkpoints(replaced.folder)[-1])[0]
-    monkeypatch.setattr(CnnTask, "loss", lambda task, batch: task.logits(batch.image_BVHW)[:, 0] * math.nan)
+    monkeypatch.setattr(CnnTask, "loss", lambda task, batch: task.members[0](batch.image_BVHW)[:, 0] * math.nan)
     with pytest.raises(UserError, match=r"step 3: the loss is not finite for events rank 0: cdcdcd"):
         train(run, ALONE, StopRequest())
     after = state.load_checkpoint(state.checkpoints(run.folder)[-1])[0]

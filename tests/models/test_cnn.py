@@ -18,7 +18,7 @@ def test_any_number_of_views_shares_one_tower():
     for num_views in (1, 2, 3, 5):
         task = CnnTask(Cnn(widths=(8, 16), hidden=8), num_views, 3)
         assert task.predict(make_batch(num_views)).log_probability_BC.shape == (4, 3)
-        counts.append(sum(p.numel() for p in task.tower.parameters()))
+        counts.append(sum(p.numel() for p in task.members[0].tower.parameters()))
     assert len(set(counts)) == 1
 
 
@@ -26,11 +26,12 @@ def test_the_siamese_tower_sees_each_view_alike():
     """With a head that is symmetric in the views, exchanging two of them changes nothing."""
     task = CnnTask(Cnn(widths=(8,), hidden=8, dropout=0), 2, 3).eval()
     with torch.no_grad():
-        weight = task.head[1].weight
+        weight = task.members[0].head[1].weight
         weight.copy_(weight[:, : weight.shape[1] // 2].repeat(1, 2))
         batch = make_batch(2)
         swapped = Batch(batch.image_BVHW.flip(1), batch.label_B, batch.valid_B, batch.keys)
-        assert torch.allclose(task.logits(batch.image_BVHW), task.logits(swapped.image_BVHW), atol=1e-5)
+        first, second = (task.predict(b).log_probability_BC for b in (batch, swapped))
+        assert torch.allclose(first, second, atol=1e-5)
 
 
 def test_flops_equal_those_counted_by_hand():
@@ -45,5 +46,19 @@ def test_flops_equal_those_counted_by_hand():
 def test_label_smoothing_is_that_of_torch():
     smooth = CnnTask(Cnn(widths=(8,), hidden=8, dropout=0, label_smoothing=0.1), 1, 3).eval()
     batch = make_batch(1)
-    expected = nn.CrossEntropyLoss(label_smoothing=0.1)(smooth.logits(batch.image_BVHW), batch.label_B)
+    expected = nn.CrossEntropyLoss(label_smoothing=0.1)(smooth.members[0](batch.image_BVHW), batch.label_B)
     assert torch.allclose(smooth.loss(batch).mean(), expected)
+
+
+def test_members_start_apart_learn_alone_and_are_averaged_as_probabilities():
+    torch.manual_seed(0)
+    task = CnnTask(Cnn(widths=(8,), hidden=8, dropout=0, members=3), 2, 3).eval()
+    batch = make_batch(2)
+    alone = [torch.softmax(member(batch.image_BVHW), -1) for member in task.members]
+    assert not torch.allclose(alone[0], alone[1], atol=1e-3)
+    assert torch.allclose(task.predict(batch).log_probability_BC.exp(), sum(alone) / 3, atol=1e-6)
+    each = [
+        nn.functional.cross_entropy(member(batch.image_BVHW), batch.label_B, reduction="none")
+        for member in task.members
+    ]
+    assert torch.allclose(task.loss(batch), sum(each) / 3)
