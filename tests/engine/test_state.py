@@ -92,6 +92,7 @@ except StoreError as error:
 """
 
 
+@pytest.mark.slow
 def test_a_full_disk_keeps_the_old_checkpoint_and_says_what_is_missing(tensors, tmp_path):
     old, new = tmp_path / "step-00000001", tmp_path / "step-00000002"
     state.save_checkpoint(old, tensors, POSITION)

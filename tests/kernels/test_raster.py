@@ -162,6 +162,7 @@ def test_every_hit_in_one_pixel_is_summed():
     assert image[0, 0, 2, 4] == num_hits == image.sum()
 
 
+@pytest.mark.slow
 def test_ten_million_hits_in_one_event_are_faster_than_numpy_adding_them():
     generator = np.random.default_rng(1)
     num_hits = 10_000_000

@@ -243,6 +243,7 @@ def test_each_picture_is_one_png_with_something_on_it(tmp_path, predictions):
         assert len(np.unique(pixels[..., 0])) > 20
 
 
+@pytest.mark.slow
 def test_tables_load_no_matplotlib_and_plots_no_pyplot_which_may_look_for_a_display():
     check = (
         "import sys, hpc_nuvlm.report.tables; assert not {'matplotlib', 'torch'} & set(sys.modules)\n"

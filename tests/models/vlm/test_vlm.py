@@ -173,6 +173,7 @@ def test_the_picture_matters(task, batch):
         assert (task.loss(batch) - task.loss(blank)).abs().min() > 1e-4
 
 
+@pytest.mark.slow
 def test_an_explanation_is_generated_for_each_event(task, batch):
     with evaluating(task):
         text = task.predict(batch, explain=True).text
@@ -193,6 +194,7 @@ def test_an_exported_model_opens_as_a_base_and_says_the_same(task, batch, run_fi
         assert torch.equal(task.loss(batch), again.loss(batch))
 
 
+@pytest.mark.slow
 def test_an_adapter_is_exported_in_plain_peft_form(run_fields, batch, tmp_path):
     from peft import PeftModel
 
@@ -238,6 +240,7 @@ def test_a_base_that_cannot_be_used_is_refused(run_fields, tmp_path, base, messa
         build_task(vlm_run(run_fields, base=str(tmp_path / base)), num_views=3)
 
 
+@pytest.mark.slow
 def test_the_command_builds_a_base_that_opens_with_the_weights_of_its_seed(run_fields, tmp_path):
     count = nano.write_nano(tmp_path / "nano", seed=1)
     built = build_task(vlm_run(run_fields, base=str(tmp_path / "nano")), num_views=3)
