@@ -136,7 +136,7 @@ def test_a_mistake_is_one_line_and_leaves_nothing(run, maps, dataset, tmp_path, 
     said = run(*(argument.format(maps=maps, dataset=dataset) for argument in arguments), code=2)
     assert message in said and "Traceback" not in said
     assert sorted(path.name for path in tmp_path.iterdir() if path.name != "x") == before
-    assert not list((tmp_path / "x").glob("*")) if (tmp_path / "x").exists() else True
+    assert list((tmp_path / "x").glob("*")) == []
 
 
 def test_a_second_pack_into_a_dataset_is_refused_unless_asked_for(run, dataset, maps):
