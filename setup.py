@@ -62,6 +62,7 @@ setup(
         "torch>=2.13",
         "transformers>=5.23",
         "typer>=0.29",
+        "uproot>=5.7.7",
         "webdataset>=1.0.2",
         "zarr>=3.1.6",
     ],

@@ -10,22 +10,28 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated
 
-import numpy as np
 import typer
 from rich.console import Console
 from rich.progress import MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from rich.table import Column, Table
 
 from hpc_nuvlm import __version__, formats, store
-from hpc_nuvlm.config import View
+from hpc_nuvlm.arguments import SPLIT, SPLIT_BESIDE_TEST, export_view, find_format, parse_classes, parse_split
+from hpc_nuvlm.config import load_settings
 from hpc_nuvlm.detector import detector_folder, load_detector
+from hpc_nuvlm.engine.place import Worker, cpu_cores
+from hpc_nuvlm.engine.stop import StopRequest
 from hpc_nuvlm.errors import UserError
-from hpc_nuvlm.event import CHARGE_COLUMN, LABELS, Event
+from hpc_nuvlm.event import CHARGE_COLUMN
+from hpc_nuvlm.packing import pictures
+from hpc_nuvlm.simulate.settings import Simulation
+from hpc_nuvlm.simulation import simulation_work
 from hpc_nuvlm.store import Split
-from hpc_nuvlm.store.manifest import Manifest
+from hpc_nuvlm.store.manifest import Manifest, describe_manifest
 from hpc_nuvlm.store.pack import pack as pack_events
 from hpc_nuvlm.store.tar_store import export as export_tars
 from hpc_nuvlm.views.image import ImageView
+from hpc_nuvlm.workers import run
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, help=__doc__)
 console = Console(stderr=True)
@@ -54,11 +60,9 @@ def pack(
     overwrite: Annotated[bool, typer.Option(help="Replace the dataset that the folder holds.")] = False,
 ) -> None:
     """Read foreign event files into a dataset of sharded zarr archives."""
-    found = formats.FORMATS.get(format) if format else formats.detect(paths)
-    if found is None:
-        raise UserError(f"--format {format!r}: no such format; there are {', '.join(formats.FORMATS)}")
+    found = find_format(format, paths)
     name = detector or found.default_detector
-    fractions = parse_split(split or ("train=0.85,val=0.15" if test else "train=0.8,val=0.1,test=0.1"))
+    fractions = parse_split(split or (SPLIT_BESIDE_TEST if test else SPLIT))
     with counting("packing") as advance:
         manifest = pack_events(
             formats.read_events(paths, found.name),
@@ -73,6 +77,36 @@ def pack(
             overwrite=overwrite,
         )
     console.print(f"{out}: {describe_manifest(manifest)}; detector {name}", highlight=False, soft_wrap=True)
+
+
+@app.command()
+def simulate(
+    config: Annotated[Path, typer.Argument(help="YAML file of a simulation.")],
+    overrides: Annotated[list[str] | None, typer.Argument(help="Changes of single keys, a.b=c.")] = None,
+    out: Annotated[Path, typer.Option(help="Folder of the new dataset.")] = ...,
+    jobs: Annotated[int | None, typer.Option(min=1, help="Processes; as many as there are cores if not given.")] = None,
+    overwrite: Annotated[bool, typer.Option(help="Replace another dataset that the folder holds.")] = False,
+) -> None:
+    """Simulate neutrino events in a detector into a dataset; started again, it continues what was interrupted."""
+    stop = StopRequest().install()
+    settings = load_settings(Simulation, config, tuple(overrides or ()))
+    work = simulation_work(settings, shlex.join(["nuvlm", "simulate", str(config), *(overrides or ())]))
+    code = run(work, out, Worker(), jobs or cpu_cores(), stop, overwrite=overwrite)
+    raise typer.Exit(code)
+
+
+@app.command(name="simulate-validate")
+def simulate_validate(
+    out: Annotated[Path, typer.Option(help="Folder for validation.md, .html, .json and validation/*.png.")],
+    geant4: Annotated[
+        Path | None, typer.Option(help="Folder of edep-sim files (electron, muon) to compare with.")
+    ] = None,
+) -> None:
+    """Hold the simulation against published tables, and write the page; exit code 1 if a row fails."""
+    from hpc_nuvlm.validation.page import validate
+
+    if not validate(out, geant4, command=shlex.join(["nuvlm", *sys.argv[1:]]), tell=print):
+        raise typer.Exit(1)
 
 
 @app.command()
@@ -128,10 +162,10 @@ def export(
         raise UserError(f"--to {to!r}: only webdataset can be written")
     opened = store.open_dataset(dataset)
     detector = opened.manifest.detector
-    shape = parse_size(size) if size else (-(-detector.num_rows // pool), -(-detector.num_columns // pool))
-    view = ImageView(View(size=shape, pool=pool, crop=crop, curve=curve, full_scale=full_scale), detector)
+    view = ImageView(export_view(detector, size, pool, crop=crop, curve=curve, full_scale=full_scale), detector)
     with counting("exporting") as advance:
-        splits = {name: pictures(opened.split(name), view, advance) for name in opened.splits}
+        chosen = {name: opened.split(name) for name in opened.splits}
+        splits = {name: pictures(split, view, counted(len(split), advance)) for name, split in chosen.items()}
         manifest = export_tars(opened.manifest, splits, out, pool=pool, command=shlex.join(["nuvlm", *sys.argv[1:]]))
     console.print(f"{out}: {describe_manifest(manifest)}", highlight=False, soft_wrap=True)
 
@@ -156,16 +190,10 @@ def version(show: Annotated[bool, typer.Option("--version", help="Print the vers
         raise typer.Exit
 
 
-def pictures(
-    split: Split, view: ImageView, advance: Callable[[int], None]
-) -> Iterator[tuple[Event, dict[str, np.ndarray]]]:
-    """Each event with its image in every view, one at a time."""
-    names = [plane.name for plane in view.detector.planes]
-    for number in range(len(split)):
-        event = split[number]
-        image = view.render([event])["image"][0]
-        advance(number + 1)
-        yield event, dict(zip(names, image))
+def counted(number: int, advance: Callable[[int], None]) -> Iterator[int]:
+    for place in range(number):
+        yield place
+        advance(place + 1)
 
 
 def inspect_split(split: Split, manifest: Manifest, name: str) -> dict:
@@ -181,45 +209,6 @@ def inspect_split(split: Split, manifest: Manifest, name: str) -> dict:
         "bytes_per_event": num_bytes / max(1, num_events),
         "labels": manifest.labels[name],
     }
-
-
-def describe_manifest(manifest: Manifest) -> str:
-    splits = ", ".join(f"{name} {manifest.num_events(name)}" for name in manifest.splits)
-    num_bytes = sum(shard.bytes for shard in manifest.shards)
-    return f"{splits} events in {len(manifest.shards)} shards, {num_bytes / 1e6:.1f} MB{left_out(manifest)}"
-
-
-def left_out(manifest: Manifest) -> str:
-    parts = [f"{count} {label}" for label, count in sorted(manifest.left_out.items())]
-    text = f"; left out by label: {', '.join(parts)}" if parts else ""
-    if manifest.duplicates:
-        pairs = ", ".join(f"{pair.dropped} = {pair.kept}" for pair in manifest.duplicates[:5])
-        text += f"; {len(manifest.duplicates)} duplicates dropped: {pairs}"
-    return text
-
-
-def parse_split(text: str) -> dict[str, float]:
-    try:
-        return {name.strip(): float(value) for name, value in (part.split("=") for part in text.split(","))}
-    except ValueError as error:
-        raise UserError(f"--split {text!r}: write it as train=0.8,val=0.1,test=0.1") from error
-
-
-def parse_classes(text: str | None) -> tuple[str, ...] | None:
-    if text is None:
-        return None
-    names = tuple(name.strip() for name in text.split(","))
-    unknown = [name for name in names if name not in LABELS]
-    if unknown:
-        raise UserError(f"--classes: unknown label {unknown[0]!r}; there are {', '.join(LABELS)}")
-    return names
-
-
-def parse_size(text: str) -> tuple[int, int]:
-    height, cross, width = text.partition("x")
-    if not (cross and height.isdigit() and width.isdigit()):
-        raise UserError(f"--size {text!r}: write it as HEIGHTxWIDTH, for instance 512x512")
-    return int(height), int(width)
 
 
 @contextmanager

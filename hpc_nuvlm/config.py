@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import difflib
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, TypeVar
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
@@ -21,6 +21,9 @@ Fraction = Annotated[float, Field(ge=0, le=1)]
 
 class Part(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+Settings = TypeVar("Settings", bound=Part)
 
 
 class Data(Part):
@@ -167,6 +170,10 @@ class Run(Part):
 
 
 def load_run(path: Path, overrides: tuple[str, ...] = ()) -> Run:
+    return load_settings(Run, path, overrides)
+
+
+def load_settings(kind: type[Settings], path: Path, overrides: tuple[str, ...] = ()) -> Settings:
     """Read a YAML file, apply `a.b=c` overrides (c is YAML), and check it; ConfigError names key, value and remedy."""
     try:
         fields = yaml.safe_load(path.read_text())
@@ -178,14 +185,19 @@ def load_run(path: Path, overrides: tuple[str, ...] = ()) -> Run:
         raise ConfigError(f"{path}: must be a mapping of keys to values")
     for override in overrides:
         _apply_override(fields, override)
-    return parse_run(fields, where=str(path))
+    return parse_settings(kind, fields, where=str(path))
 
 
 def parse_run(fields: dict, where: str) -> Run:
+    return parse_settings(Run, fields, where)
+
+
+def parse_settings(kind: type[Settings], fields: dict, where: str) -> Settings:
+    """Settings of this kind (Run, Simulation) from plain fields."""
     try:
-        return Run.model_validate(fields)
+        return kind.model_validate(fields)
     except ValidationError as error:
-        raise ConfigError("\n".join(_explain(where, problem) for problem in error.errors())) from error
+        raise ConfigError("\n".join(_explain(kind, where, problem) for problem in error.errors())) from error
 
 
 def dump_run(run: Run) -> str:
@@ -213,11 +225,11 @@ def _parse_value(text: str) -> Any:
         return yaml.safe_load(text)
 
 
-def _explain(where: str, problem: dict) -> str:
+def _explain(kind: type[Part], where: str, problem: dict) -> str:
     path = [str(part) for part in problem["loc"] if part not in ("cnn", "vlm")]
     name = ".".join(path)
     if problem["type"] == "extra_forbidden":
-        keys = _keys_at(path[:-1])
+        keys = _keys_at(kind, path[:-1])
         close = difflib.get_close_matches(path[-1], keys, n=1)
         hint = f"did you mean {close[0]!r}?" if close else f"there are {', '.join(keys)}"
         return f"{where}: {name}: no such key; {hint}"
@@ -226,15 +238,15 @@ def _explain(where: str, problem: dict) -> str:
     return f"{where}: {name} = {problem.get('input')!r}: {problem['msg']}"
 
 
-def _keys_at(path: list[str]) -> list[str]:
+def _keys_at(kind: type[Part], path: list[str]) -> list[str]:
     """Names of the keys of the part at `path`; both model families' where it is the model."""
-    parts: list[type[BaseModel]] = [Run]
+    parts: list[type[BaseModel]] = [kind]
     for name in path:
         parts = [
-            kind
+            inner
             for part in parts
             if name in part.model_fields
-            for kind in _part_types(part.model_fields[name].annotation)
+            for inner in _part_types(part.model_fields[name].annotation)
         ]
     return sorted({key for part in parts for key in part.model_fields})
 

@@ -85,11 +85,20 @@ class Truth:
     mode: str | None = None
     nu_energy_gev: float = math.nan
     lepton_energy_gev: float = math.nan
+    # Squared four-momentum transfer, invariant hadronic mass (struck nucleon taken at rest), and the share of the
+    # neutrino's energy that is not the outgoing lepton's
+    q2_gev2: float = math.nan
+    w_gev: float = math.nan
+    inelasticity: float = math.nan
+    # Energy that hadrons can leave in a detector, neutrons left out; simulate/truth.py defines it
+    available_energy_gev: float = math.nan
     vertex_mm: tuple[float, float, float] = (math.nan,) * NUM_AXES
     # Final-state particles by name (proton, pion, pi0, neutron). Formats that cap a count say so in their docstring.
     counts: dict[str, int] = field(default_factory=dict)
     # (pdg, kinetic or total energy as the format gives it [GeV]) of each primary, if known
     particles: tuple[tuple[int, float], ...] | None = None
+    # What can be seen of the event, by name, as simulate/facts.py defines it; a fact that is not known is not there
+    facts: dict[str, float | int | bool | str] = field(default_factory=dict)
 
     def __post_init__(self):
         for name, value, allowed in (("label", self.label, LABELS), ("mode", self.mode, MODES)):

@@ -17,7 +17,15 @@ MAY_IMPORT = {
     "hpc_nuvlm.detector": (),
     "hpc_nuvlm.config": (),
     "hpc_nuvlm.metrics": (),
-    "hpc_nuvlm.formats": ("hpc_nuvlm.event", "hpc_nuvlm.detector"),
+    "hpc_nuvlm.interaction": (),
+    "hpc_nuvlm.formats": ("hpc_nuvlm.event", "hpc_nuvlm.detector", "hpc_nuvlm.interaction"),
+    "hpc_nuvlm.simulate": (
+        "hpc_nuvlm.event",
+        "hpc_nuvlm.detector",
+        "hpc_nuvlm.config",
+        "hpc_nuvlm.interaction",
+        "nuvlm_kernels",
+    ),
     "hpc_nuvlm.store": ("hpc_nuvlm.event", "hpc_nuvlm.detector"),
     "hpc_nuvlm.views": ("hpc_nuvlm.event", "hpc_nuvlm.detector", "hpc_nuvlm.config", "nuvlm_kernels"),
     "hpc_nuvlm.sample": ("hpc_nuvlm.event", "hpc_nuvlm.detector", "hpc_nuvlm.config", "hpc_nuvlm.views"),
@@ -30,9 +38,21 @@ MAY_IMPORT = {
         "hpc_nuvlm.store.plan",
     ),
     "hpc_nuvlm.report": ("hpc_nuvlm.config", "hpc_nuvlm.metrics"),
-    # The two that put the parts together, for launch/ and the command line
+    # Those that put the parts together, for launch/ and the command line
     "hpc_nuvlm.training": (EVERYTHING,),
     "hpc_nuvlm.evaluation": (EVERYTHING,),
+    "hpc_nuvlm.simulation": (EVERYTHING,),
+    "hpc_nuvlm.packing": (EVERYTHING,),
+    "hpc_nuvlm.arguments": (EVERYTHING,),
+    # Work shared by processes, whatever the work is
+    "hpc_nuvlm.progress": (),
+    "hpc_nuvlm.workers": (
+        "hpc_nuvlm.engine.place",
+        "hpc_nuvlm.engine.stop",
+        "hpc_nuvlm.progress",
+        "hpc_nuvlm.store",
+    ),
+    "hpc_nuvlm.validation": (EVERYTHING,),
     "hpc_nuvlm.cli": (EVERYTHING,),
     "launch": (EVERYTHING,),
 }
@@ -49,7 +69,7 @@ HOMES = {
     "webdataset": ("hpc_nuvlm/store/tar_store.py",),
     "h5py": ("hpc_nuvlm/formats/",),
     "uproot": ("hpc_nuvlm/formats/",),
-    "mpi4py": ("hpc_nuvlm/engine/world.py",),
+    "mpi4py": ("hpc_nuvlm/engine/place.py",),
     "numba": ("kernels/nuvlm_kernels/",),
     "matplotlib": ("hpc_nuvlm/report/",),
     "pyarrow": ("hpc_nuvlm/report/",),
@@ -58,7 +78,7 @@ HOMES = {
     "torch": ("hpc_nuvlm/sample.py", "hpc_nuvlm/models/", "hpc_nuvlm/engine/"),
 }
 # os.environ is read in one file
-ENVIRONMENT_HOME = "hpc_nuvlm/engine/world.py"
+ENVIRONMENT_HOME = "hpc_nuvlm/engine/place.py"
 LONGEST_FILE, LONGEST_FUNCTION, LONGEST_LAUNCHER = 300, 40, 60
 
 
@@ -191,6 +211,7 @@ before = dict(os.environ)
 sys.argv = ["none"]
 import hpc_nuvlm.event, hpc_nuvlm.detector, hpc_nuvlm.config, hpc_nuvlm.formats, hpc_nuvlm.store, hpc_nuvlm.store.plan
 import hpc_nuvlm.views.image, hpc_nuvlm.views.augment
+import hpc_nuvlm.simulation, hpc_nuvlm.packing, hpc_nuvlm.workers, hpc_nuvlm.arguments, hpc_nuvlm.cli
 assert dict(os.environ) == before, "an import changed the environment"
 assert threading.active_count() == 1, "an import started a thread"
 for name in ("torch", "transformers", "deepspeed", "matplotlib"):

@@ -123,6 +123,9 @@ def test_verify_names_the_shard_with_one_flipped_bit(run, dataset, shard):
         (["pack", "{maps}", "--out", "x", "--split", "train=0.9,val=0.3"], "0.9"),
         (["pack", "{maps}", "--out", "x", "--classes", "nue"], "unknown label 'nue'"),
         (["pack", "{maps}", "--out", "/proc/none"], "/proc/none"),
+        (["simulate", "nowhere.yaml", "--out", "x"], "nowhere.yaml: no such file"),
+        (["simulate", "{config}", "--out", "x", "evens=3"], "did you mean 'events'?"),
+        (["simulate", "{config}", "--out", "/proc/none"], "/proc/none: cannot be made"),
         (["inspect", "nowhere"], "nowhere"),
         (["verify", "nowhere"], "nowhere"),
         (["export", "{dataset}", "--out", "x", "--to", "parquet"], "only webdataset"),
@@ -130,10 +133,13 @@ def test_verify_names_the_shard_with_one_flipped_bit(run, dataset, shard):
         (["export", "{dataset}", "--out", "x", "--crop", "vertex"], "crop 'vertex'"),
     ],
 )
-def test_a_mistake_is_one_line_and_leaves_nothing(run, maps, dataset, tmp_path, monkeypatch, arguments, message):
+def test_a_mistake_is_one_line_and_leaves_nothing(
+    run, maps, dataset, repository, tmp_path, monkeypatch, arguments, message
+):
     monkeypatch.chdir(tmp_path)
     before = sorted(path.name for path in tmp_path.iterdir())
-    said = run(*(argument.format(maps=maps, dataset=dataset) for argument in arguments), code=2)
+    places = {"maps": maps, "dataset": dataset, "config": repository / "configs" / "simulate-paper.yaml"}
+    said = run(*(argument.format(**places) for argument in arguments), code=2)
     assert message in said and "Traceback" not in said
     assert sorted(path.name for path in tmp_path.iterdir() if path.name != "x") == before
     assert list((tmp_path / "x").glob("*")) == []

@@ -4,9 +4,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hpc_nuvlm.config import ConfigError, Run, dump_run, load_run, parse_run
+from hpc_nuvlm.config import ConfigError, Run, dump_run, load_run, load_settings, parse_run
+from hpc_nuvlm.detector import detector_folder, load_detector
+from hpc_nuvlm.simulate.settings import Simulation
+from hpc_nuvlm.simulation import plan_parts
 
-CONFIGS = sorted((Path(__file__).parent.parent / "configs").glob("*.yaml"))
+FOLDER = Path(__file__).parent.parent / "configs"
+SIMULATIONS = sorted(FOLDER.glob("simulate-*.yaml"))
+CONFIGS = sorted(set(FOLDER.glob("*.yaml")) - set(SIMULATIONS))
 SMALL = {"folder": "runs/x", "data": {"dataset": "d"}, "model": {"family": "cnn"}}
 
 
@@ -24,8 +29,33 @@ def test_every_shipped_configuration_loads_and_says_how_it_is_run(path):
     assert not run.folder.is_absolute() and not run.data.dataset.is_absolute()
 
 
+@pytest.mark.parametrize("path", SIMULATIONS, ids=lambda path: path.name)
+def test_every_shipped_simulation_loads_and_says_how_it_is_run(path):
+    simulation = load_settings(Simulation, path)
+    header = path.read_text().partition("detector:")[0]
+    assert all(line.startswith("#") for line in header.splitlines())
+    for said in (f"nuvlm simulate configs/{path.name}", "Hardware:", "Time:", "Expected:"):
+        assert said in header, f"{path}: its header does not say {said!r}"
+    assert load_detector(simulation.detector, detector_folder()).name == simulation.detector
+    assert len(plan_parts(simulation)) > 0
+
+
 def test_there_are_configurations_to_load():
-    assert len(CONFIGS) >= 3
+    assert len(CONFIGS) >= 3 and SIMULATIONS
+
+
+@pytest.mark.parametrize(
+    ("overrides", "message"),
+    [
+        (("evens=3",), "evens: no such key; did you mean 'events'?"),
+        (("interactions.flux.lo_gev=1",), "interactions.flux.lo_gev: no such key; did you mean 'low_gev'?"),
+        (("events=0",), "events = 0: Input should be greater than 0"),
+    ],
+)
+def test_a_mistake_in_a_simulation_names_key_value_and_remedy(overrides, message):
+    with pytest.raises(ConfigError) as error:
+        load_settings(Simulation, SIMULATIONS[0], overrides)
+    assert str(error.value).startswith(f"{SIMULATIONS[0]}: ") and message in str(error.value)
 
 
 @given(st.integers(1, 99), st.floats(1e-6, 1, allow_nan=False), st.sampled_from(["cnn", "vlm"]))

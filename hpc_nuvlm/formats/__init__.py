@@ -19,12 +19,16 @@ class Format:
     # Detector that the files were made for, when the user names none
     default_detector: str
     recognizes: Callable[[Path], bool]
+    # The files of a path, in the order in which `read` reads them; each can be read alone
+    list_files: Callable[[Path], list[Path]]
     read: Callable[[Path], Iterator[Event]]
 
 
 FORMATS = {
-    "dune_cvn": Format("dune_cvn", "dune_fd_cvn", dune_cvn.recognizes, dune_cvn.read),
-    "edepsim_hdf5": Format("edepsim_hdf5", "paper_lartpc", edepsim_hdf5.recognizes, edepsim_hdf5.read),
+    "dune_cvn": Format("dune_cvn", "dune_fd_cvn", dune_cvn.recognizes, dune_cvn.list_files, dune_cvn.read),
+    "edepsim_hdf5": Format(
+        "edepsim_hdf5", "paper_lartpc", edepsim_hdf5.recognizes, edepsim_hdf5.list_files, edepsim_hdf5.read
+    ),
 }
 
 
@@ -46,6 +50,11 @@ def read_events(paths: Iterable[Path], name: str | None = None) -> Iterator[Even
     for path in map(Path, paths):
         form = FORMATS[name] if name is not None else _detect_one(path)
         yield from form.read(path)
+
+
+def list_files(paths: Iterable[Path], name: str) -> list[Path]:
+    """The files that hold the events of the paths, in the order of read_events."""
+    return [file for path in paths for file in FORMATS[name].list_files(Path(path))]
 
 
 def _detect_one(path: Path) -> Format:

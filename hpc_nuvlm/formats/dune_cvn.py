@@ -12,6 +12,7 @@ Particle counts stop at 3, which means "3 or more"; counts in `.info` go further
 from __future__ import annotations
 
 import csv
+import functools
 import hashlib
 import math
 import re
@@ -84,24 +85,40 @@ def recognizes(path: Path) -> bool:
 def read(path: Path) -> Iterator[Event]:
     """Events of a folder or of a single map, ordered by folder and event number."""
     path = path.absolute()
+    catalogue = _find_catalogue(_folder(path))
+    for file in list_files(path):
+        yield _read_event(file, catalogue)
+
+
+def list_files(path: Path) -> list[Path]:
+    """The map itself, or all maps in a folder and below it, ordered by folder and event number; their labels exist."""
+    path = path.absolute()
     if path.name in PICKLE_NAMES:
         raise _pickle_refused(path)
-    folder = path if path.is_dir() else path.parent
+    folder = _folder(path)
     files = sorted(_event_files(path), key=lambda file: (file.parent, _event_number(file))) if path.is_dir() else [path]
     if not files and not any((folder / name).is_file() for name in PICKLE_NAMES):
         raise FormatError(f"{path}: holds no eventN.gz; name the folder of the maps")
-    catalogue = _find_catalogue(folder)
-    num_infos = sum(_info_path(file).is_file() for file in files)
-    if catalogue is None and not num_infos:
-        for name in PICKLE_NAMES:
-            if (folder / name).is_file():
-                raise _pickle_refused(folder / name)
-    for file in files:
-        if catalogue is None and num_infos and not _info_path(file).is_file():
-            raise FormatError(
-                f"{file}: has no {file.stem}.info, but other maps in {path} have one; add it, or write {LABELS_NAME}"
-            )
-        yield _read_event(file, catalogue)
+    if _find_catalogue(folder) is None:
+        _check_infos(path, files)
+    return files
+
+
+def _check_infos(path: Path, files: list[Path]) -> None:
+    """That labels come from an .info for every map, or for none."""
+    without = [file for file in files if not _info_path(file).is_file()]
+    if without and len(without) < len(files):
+        raise FormatError(
+            f"{without[0]}: has no {without[0].stem}.info, but other maps in {path} have one; "
+            f"add it, or write {LABELS_NAME}"
+        )
+    for name in PICKLE_NAMES:
+        if len(without) == len(files) and (_folder(path) / name).is_file():
+            raise _pickle_refused(_folder(path) / name)
+
+
+def _folder(path: Path) -> Path:
+    return path if path.is_dir() else path.parent
 
 
 def _pickle_refused(path: Path) -> FormatError:
@@ -178,11 +195,13 @@ def _read_map(file: Path) -> tuple[bytes, bytes]:
 def _find_catalogue(folder: Path) -> Catalogue | None:
     for candidate in (folder, *folder.parents[:LABELS_LEVELS]):
         if (candidate / LABELS_NAME).is_file():
-            return _read_catalogue(candidate)
+            return _read_catalogue(candidate, (candidate / LABELS_NAME).stat().st_mtime_ns)
     return None
 
 
-def _read_catalogue(folder: Path) -> Catalogue:
+# Whoever reads the maps of a folder one by one does not read its list as often
+@functools.lru_cache(4)
+def _read_catalogue(folder: Path, _changed_ns: int) -> Catalogue:
     path = folder / LABELS_NAME
     rows: dict[str, Row] = {}
     with path.open(newline="", encoding="utf-8", errors="replace") as stream:

@@ -75,11 +75,16 @@ def recognizes(path: Path) -> bool:
 
 def read(path: Path) -> Iterator[Event]:
     """Events of a file, or of all such files in a folder by name; within a file by event number."""
+    for file in list_files(path):
+        yield from _read_file(file)
+
+
+def list_files(path: Path) -> list[Path]:
+    """The file itself, or all such files in a folder, by name."""
     files = _files_of(path) if path.is_dir() else [path]
     if not files:
         raise FormatError(f"{path}: holds no HDF5 file with a table 'segments'; name another folder")
-    for file in files:
-        yield from _read_file(file)
+    return files
 
 
 def _files_of(path: Path) -> list[Path]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import json
 import os
+import secrets
 import shutil
 import socket
 from collections.abc import Iterator
@@ -14,6 +15,16 @@ from pathlib import Path
 from hpc_nuvlm.errors import StoreError
 
 LOCK_NAME = ".lock"
+# There while a dataset is made in parts, by any number of processes
+PLAN_NAME = ".plan.json"
+
+
+class FolderLocked(StoreError):
+    """Another process writes here; `abandoned`: it has ended without finishing."""
+
+    def __init__(self, text: str, abandoned: bool):
+        super().__init__(text)
+        self.abandoned = abandoned
 
 
 @contextmanager
@@ -46,7 +57,8 @@ def write_atomically(path: Path, data: bytes) -> None:
 
     Nothing is left of a failure, which is a StoreError.
     """
-    temporary = path.with_name(f".{path.name}.partial")
+    # Two ranks may write the same file at once, with the same content: each has a temporary name of its own
+    temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}.partial")
     try:
         with temporary.open("wb") as stream:
             stream.write(data)
@@ -87,7 +99,7 @@ def _lock(path: Path) -> Iterator[None]:
         with path.open("x") as stream:
             json.dump({"pid": os.getpid(), "host": socket.gethostname()}, stream)
     except FileExistsError:
-        raise StoreError(_describe_lock(path)) from None
+        raise _judge_lock(path) from None
     except OSError as error:
         path.unlink(missing_ok=True)
         raise write_error(path, 0, error) from error
@@ -97,12 +109,15 @@ def _lock(path: Path) -> Iterator[None]:
         path.unlink(missing_ok=True)
 
 
-def _describe_lock(path: Path) -> str:
+def _judge_lock(path: Path) -> FolderLocked:
     try:
         owner = json.loads(path.read_text())
         pid, host = int(owner["pid"]), str(owner["host"])
     except (OSError, ValueError, KeyError, TypeError):
-        return f"{path}: another writer has just begun or was killed; if none is running, delete this file"
+        text = f"{path}: another writer has just begun or was killed; if none is running, delete this file"
+        return FolderLocked(text, abandoned=False)
     if host == socket.gethostname() and not Path(f"/proc/{pid}").exists():
-        return f"{path}: was left by process {pid}, which ended without finishing; delete this file and start again"
-    return f"{path}: process {pid} on {host} is writing here; wait for it, or if that job has ended delete this file"
+        text = f"{path}: was left by process {pid}, which ended without finishing; delete this file and start again"
+        return FolderLocked(text, abandoned=True)
+    text = f"{path}: process {pid} on {host} is writing here; wait for it, or if that job has ended delete this file"
+    return FolderLocked(text, abandoned=False)

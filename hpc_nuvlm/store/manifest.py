@@ -55,13 +55,17 @@ class Duplicate(Record):
 
 
 class Lineage(Record):
-    """How the dataset came to be. `source`: the input as the user named it; `generator`: None if not known."""
+    """How the dataset came to be. `source`: the input as the user named it; `generator`: None if not known.
+
+    `settings`: JSON of all that decided the content, for datasets that are made in parts, else None.
+    """
 
     command: str
     code_version: str
     created: datetime
     source: str | None = None
     generator: str | None = None
+    settings: str | None = None
 
 
 class Manifest(Record):
@@ -95,13 +99,33 @@ class Manifest(Record):
 
     def content_fingerprint(self) -> str:
         """SHA-256 (hex) of everything but the time of creation and the fingerprint itself."""
-        content = self.model_dump_json(exclude={"fingerprint": True, "lineage": {"created"}})
+        # Manifests from before there were settings keep their fingerprints
+        unset = {"settings"} if self.lineage.settings is None else set()
+        content = self.model_dump_json(exclude={"fingerprint": True, "lineage": {"created"} | unset})
         return hashlib.sha256(content.encode()).hexdigest()
 
 
-def new_lineage(command: str, source: str | None = None, generator: str | None = None) -> Lineage:
-    created = datetime.now(UTC).replace(microsecond=0)
-    return Lineage(command=command, code_version=__version__, created=created, source=source, generator=generator)
+def new_lineage(
+    command: str, source: str | None = None, generator: str | None = None, settings: str | None = None
+) -> Lineage:
+    origin = {"source": source, "generator": generator, "settings": settings}
+    return Lineage(
+        command=command, code_version=__version__, created=datetime.now(UTC).replace(microsecond=0), **origin
+    )
+
+
+def describe_manifest(manifest: Manifest) -> str:
+    """One line: events of each split, shards, megabytes, and what was left out or dropped."""
+    splits = ", ".join(f"{name} {manifest.num_events(name)}" for name in manifest.splits)
+    num_bytes = sum(shard.bytes for shard in manifest.shards)
+    text = f"{splits} events in {len(manifest.shards)} shards, {num_bytes / 1e6:.1f} MB"
+    if manifest.left_out:
+        parts = [f"{count} {label}" for label, count in sorted(manifest.left_out.items())]
+        text += f"; left out by label: {', '.join(parts)}"
+    if manifest.duplicates:
+        pairs = ", ".join(f"{pair.dropped} = {pair.kept}" for pair in manifest.duplicates[:5])
+        text += f"; {len(manifest.duplicates)} duplicates dropped: {pairs}"
+    return text
 
 
 def describe_detector(detector: Detector) -> dict[str, Any]:

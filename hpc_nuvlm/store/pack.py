@@ -19,7 +19,7 @@ import numpy as np
 from hpc_nuvlm.detector import Detector
 from hpc_nuvlm.errors import StoreError
 from hpc_nuvlm.event import CHARGE_COLUMN, Event
-from hpc_nuvlm.store.folder import locked_folder, write_atomically
+from hpc_nuvlm.store.folder import PLAN_NAME, locked_folder
 from hpc_nuvlm.store.manifest import (
     MANIFEST_NAME,
     SPLIT_NAME,
@@ -33,7 +33,7 @@ from hpc_nuvlm.store.manifest import (
     new_lineage,
     publish_manifest,
 )
-from hpc_nuvlm.store.zarr_store import SHARD_NAME, encode_shard, quantize, shard_name
+from hpc_nuvlm.store.zarr_store import SHARD_NAME, quantize, write_shard
 
 TEST_SPLIT = "test"
 # A shard is closed early when it holds this many hits: 120 MB of deposits
@@ -60,26 +60,28 @@ def pack(
     `split` gives the fraction of `events` that each split gets; `test_events` go to the split "test".
     Events with a label outside of `classes` are left out and counted; None keeps all, unlabelled ones too.
     """
-    _check_split(split)
+    check_split(split)
     out = Path(out)
     with locked_folder(out):
         if (out / MANIFEST_NAME).is_file() and not overwrite:
             raise StoreError(
                 f"{out}: holds a dataset already; give another folder, or ask to overwrite it (--overwrite)"
             )
-        packer = _Packer(out, detector, classes, shard_events)
+        if (out / PLAN_NAME).is_file():
+            raise StoreError(f"{out}: another command makes a dataset here, in parts; give another folder")
+        packer = Packer(out, detector, classes, shard_events)
         try:
-            for num_read, (event, split_of) in enumerate(_assigned(events, test_events, split), start=1):
+            for num_read, (event, split_of) in enumerate(assigned(events, test_events, split), start=1):
                 packer.add(event, split_of)
                 if on_progress:
                     on_progress(num_read)
             return packer.finish(new_lineage(command, source, generator), tuple(split))
         finally:
-            _sweep(out)
+            sweep(out)
 
 
 @dataclass
-class _Seen:
+class Seen:
     """What is remembered of a stored event to recognize its duplicates."""
 
     split: str
@@ -87,16 +89,27 @@ class _Seen:
     source: str
     label: str | None
 
+    @staticmethod
+    def of(event: Event, split: str) -> Seen:
+        return Seen(split, event.identity.key, event.identity.source, event.truth.label)
+
 
 @dataclass
-class _Packer:
+class Packer:
+    """Takes events one by one and writes shards of them."""
+
     out: Path
     detector: Detector
     classes: tuple[str, ...] | None
     shard_events: int
+    # Number of the first shard of each split
+    first_index: int = 0
     shards: list[Shard] = field(default_factory=list)
-    seen: dict[bytes, _Seen] = field(default_factory=dict)
+    seen: dict[bytes, Seen] = field(default_factory=dict)
+    # By this events are recognized, in the order of the shards
+    contents: list[bytes] = field(default_factory=list)
     open_shards: dict[str, list[Event]] = field(default_factory=dict)
+    open_contents: dict[str, list[bytes]] = field(default_factory=dict)
     labels: dict[str, Counter] = field(default_factory=dict)
     left_out: Counter = field(default_factory=Counter)
     duplicates: list[Duplicate] = field(default_factory=list)
@@ -111,19 +124,24 @@ class _Packer:
         check_hits(event, self.detector)
         self._check_layout(event)
         event = quantize(event, self.detector)
-        content = _content(event)
+        content = content_of(event)
         name = split_of(content)
         if self._is_duplicate(event, content, name):
             return
         self.labels.setdefault(name, Counter())[label or UNLABELLED] += 1
         buffer = self.open_shards.setdefault(name, [])
         buffer.append(event)
+        self.open_contents.setdefault(name, []).append(content)
         if len(buffer) >= self.shard_events or sum(len(held.hits) for held in buffer) >= LARGEST_SHARD_HITS:
             self._close_shard(name)
 
-    def finish(self, lineage: Lineage, splits: tuple[str, ...]) -> Manifest:
+    def close(self) -> None:
+        """Write the shards that are still open."""
         for name in list(self.open_shards):
             self._close_shard(name)
+
+    def finish(self, lineage: Lineage, splits: tuple[str, ...]) -> Manifest:
+        self.close()
         if self.layout is None:
             reasons = (
                 "; ".join(f"{count} events: {reason}" for reason, count in self.left_out.items()) or "there was none"
@@ -146,19 +164,9 @@ class _Packer:
 
     def _close_shard(self, split: str) -> None:
         events = self.open_shards.pop(split)
-        index = sum(shard.split == split for shard in self.shards)
-        data = encode_shard(events, self.detector, split, index)
-        digest = sha256(data).hexdigest()
-        shard = Shard(
-            file=shard_name(split, index, digest),
-            split=split,
-            events=len(events),
-            hits=sum(len(event.hits) for event in events),
-            bytes=len(data),
-            sha256=digest,
-        )
-        write_atomically(self.out / shard.file, data)
-        self.shards.append(shard)
+        self.contents += self.open_contents.pop(split)
+        index = self.first_index + sum(shard.split == split for shard in self.shards)
+        self.shards.append(write_shard(events, self.out, self.detector, split, index))
 
     def _check_layout(self, event: Event) -> None:
         layout = event.hits.kind, tuple(event.hits.columns)
@@ -170,22 +178,27 @@ class _Packer:
             )
 
     def _is_duplicate(self, event: Event, content: bytes, split: str) -> bool:
-        new = _Seen(split, event.identity.key, event.identity.source, event.truth.label)
+        new = Seen.of(event, split)
         old = self.seen.setdefault(content, new)
         if old is new:
             return False
-        pair = f"events {old.key} (file {old.source}) and {new.key} (file {new.source}) have the same hits"
-        if old.label != new.label:
-            raise StoreError(
-                f"{pair}, but labels {old.label} and {new.label}; correct the wrong label, or remove both events"
-            )
-        if old.split != new.split:
-            raise StoreError(
-                f"{pair}, but go to the splits {old.split!r} and {new.split!r}, where one would give the other away; "
-                "remove one of them from the input"
-            )
-        self.duplicates.append(Duplicate(split=split, kept=old.key, dropped=new.key))
+        self.duplicates.append(duplicate(old, new))
         return True
+
+
+def duplicate(old: Seen, new: Seen) -> Duplicate:
+    """The record of two events with equal hits; a StoreError if they contradict each other, or meet across splits."""
+    pair = f"events {old.key} (file {old.source}) and {new.key} (file {new.source}) have the same hits"
+    if old.label != new.label:
+        raise StoreError(
+            f"{pair}, but labels {old.label} and {new.label}; correct the wrong label, or remove both events"
+        )
+    if old.split != new.split:
+        raise StoreError(
+            f"{pair}, but go to the splits {old.split!r} and {new.split!r}, where one would give the other away; "
+            "remove one of them from the input"
+        )
+    return Duplicate(split=new.split, kept=old.key, dropped=new.key)
 
 
 def check_hits(event: Event, detector: Detector) -> None:
@@ -209,12 +222,12 @@ def check_hits(event: Event, detector: Detector) -> None:
             )
 
 
-def _assigned(
+def assigned(
     events: Iterable[Event], test_events: Iterable[Event], split: dict[str, float]
 ) -> Iterator[tuple[Event, Callable[[bytes], str]]]:
     """Every event, with the rule that names its split once its content is known."""
     for event in events:
-        yield event, lambda content: _split_of(content, split)
+        yield event, lambda content: split_of_content(content, split)
     for event in test_events:
         if TEST_SPLIT in split:
             raise StoreError(
@@ -224,7 +237,7 @@ def _assigned(
         yield event, lambda content: TEST_SPLIT
 
 
-def _split_of(content: bytes, split: dict[str, float]) -> str:
+def split_of_content(content: bytes, split: dict[str, float]) -> str:
     position = int.from_bytes(content[:8], "big") / 2**64
     edge = 0.0
     for name, fraction in split.items():
@@ -234,12 +247,12 @@ def _split_of(content: bytes, split: dict[str, float]) -> str:
     return next(name for name in reversed(split) if split[name] > 0)  # fractions that sum to 1 less a rounding error
 
 
-def _content(event: Event) -> bytes:
+def content_of(event: Event) -> bytes:
     """Digest by which events are compared. Events without hits have no picture to compare and are told apart by key."""
     return bytes.fromhex(event.content_hash) if len(event.hits) else sha256(event.identity.key.encode()).digest()
 
 
-def _check_split(split: dict[str, float]) -> None:
+def check_split(split: dict[str, float]) -> None:
     for name in split:
         if not SPLIT_NAME.fullmatch(name):
             raise StoreError(f"split {name!r}: a name has lower-case letters, digits and _, for instance train")
@@ -249,7 +262,7 @@ def _check_split(split: dict[str, float]) -> None:
         )
 
 
-def _sweep(out: Path) -> None:
+def sweep(out: Path) -> None:
     """Remove shards that the manifest does not list: of an overwritten dataset, or of a writer that failed."""
     try:
         listed = {shard.file for shard in load_manifest(out).shards} if (out / MANIFEST_NAME).is_file() else set()
@@ -258,5 +271,5 @@ def _sweep(out: Path) -> None:
     for file in out.glob("*.zarr.zip"):
         if SHARD_NAME.fullmatch(file.name) and file.name not in listed:
             file.unlink()
-    for file in out.glob(".*.zarr.zip.partial"):
+    for file in out.glob(".*.zarr.zip*.partial"):
         file.unlink()

@@ -8,6 +8,10 @@ from dataclasses import asdict
 
 from hpc_nuvlm.event import Event, Hits, Identity, Truth
 
+NUMBERS = ("nu_energy_gev", "lepton_energy_gev")
+# Datasets packed by earlier versions have no such keys, so their values are unknown
+LATER_NUMBERS = ("q2_gev2", "w_gev", "inelasticity", "available_energy_gev")
+
 
 def record_of(event: Event) -> dict:
     """Truth and identity as plain values; what is unknown is None."""
@@ -24,13 +28,14 @@ def read_record(text: bytes, hits: Hits) -> Event:
     try:
         record = json.loads(text)
         truth = dict(record["truth"])
-        for name in ("nu_energy_gev", "lepton_energy_gev"):
-            truth[name] = _nan(truth[name])
+        truth |= {name: _nan(truth[name]) for name in NUMBERS}
+        truth |= {name: _nan(truth.get(name)) for name in LATER_NUMBERS}
+        truth["facts"] = {name: _known(value) for name, value in truth.get("facts", {}).items()}
         truth["vertex_mm"] = tuple(map(_nan, truth["vertex_mm"]))
         if truth["particles"] is not None:
             truth["particles"] = tuple((int(pdg), _nan(energy_gev)) for pdg, energy_gev in truth["particles"])
         return Event(hits, Truth(**truth), Identity(**record["identity"]))
-    except (KeyError, TypeError, RecursionError) as error:
+    except (KeyError, TypeError, AttributeError, RecursionError) as error:
         raise ValueError(f"truth record is damaged: {error!r}") from error
 
 
@@ -41,7 +46,14 @@ def read_key(text: bytes) -> str:
 def _null(value):
     if isinstance(value, float) and not math.isfinite(value):
         return None
+    if isinstance(value, dict):
+        return {name: _null(item) for name, item in value.items()}
     return [_null(item) for item in value] if isinstance(value, tuple | list) else value
+
+
+def _known(value):
+    """A fact as it was: null was NaN, all else is kept with its type."""
+    return math.nan if value is None else value
 
 
 def _nan(value: float | None) -> float:

@@ -18,6 +18,7 @@ import tarfile
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
+from itertools import islice
 from pathlib import Path
 
 import numpy as np
@@ -41,6 +42,8 @@ from hpc_nuvlm.store.record import read_record, record_of
 
 MEMBER_NAME = re.compile(r"([A-Za-z0-9_-]+)\.(?:([A-Za-z0-9_]+)\.png|json)")
 LARGEST_IMAGE_PIXELS = 1 << 24
+# Kind and columns of the hits that an image gives back
+IMAGE_LAYOUT = ("pixels", ("plane", "row", "column", "charge"))
 
 Sample = tuple[Event, dict[str, np.ndarray]]
 
@@ -63,7 +66,7 @@ def export(
         if any(file.name != LOCK_NAME for file in out.iterdir()):
             raise StoreError(f"{out}: is not empty; tars are exported to a new folder, give another name")
         shards: list[Shard] = []
-        counted = _Counted()
+        counted = Counted()
         try:
             for split, stream in samples.items():
                 shards += write_tars(
@@ -87,19 +90,28 @@ def write_tars(
     shards = []
     iterator = iter(samples)
     while True:
-        data, num_events, num_hits = _encode_tar(iterator, shard_events, detector_name)
-        if num_events == 0:
+        samples_of_tar = islice(iterator, shard_events)
+        shard = write_tar(samples_of_tar, folder, split, len(shards), detector_name=detector_name)
+        if shard is None:
             return shards
-        shard = Shard(
-            file=f"{split}-{len(shards):06d}.tar",
-            split=split,
-            events=num_events,
-            hits=num_hits,
-            bytes=len(data),
-            sha256=hashlib.sha256(data).hexdigest(),
-        )
-        write_atomically(folder / shard.file, data)
         shards.append(shard)
+
+
+def write_tar(samples: Iterable[Sample], folder: Path, split: str, index: int, *, detector_name: str) -> Shard | None:
+    """Write one tar; None, and no file, if there is no sample."""
+    data, num_events, num_hits = _encode_tar(samples, detector_name)
+    if num_events == 0:
+        return None
+    shard = Shard(
+        file=f"{split}-{index:06d}.tar",
+        split=split,
+        events=num_events,
+        hits=num_hits,
+        bytes=len(data),
+        sha256=hashlib.sha256(data).hexdigest(),
+    )
+    write_atomically(folder / shard.file, data)
+    return shard
 
 
 class TarShard:
@@ -151,7 +163,7 @@ class TarShard:
         return self._files(self._path).read(*extent)
 
 
-class _Counted:
+class Counted:
     """Label counts and the image shape of samples that pass by."""
 
     def __init__(self):
@@ -172,14 +184,14 @@ class _Counted:
             yield event, images
 
 
-def _manifest(dataset: Manifest, counted: _Counted, shards: list[Shard], command: str, pool: int) -> Manifest:
+def _manifest(dataset: Manifest, counted: Counted, shards: list[Shard], command: str, pool: int) -> Manifest:
     if counted.shape is None:
         raise StoreError(f"splits {', '.join(counted.labels)}: hold no event to export; name others")
-    detector = _image_detector(dataset.detector, counted.shape, pool)
+    detector = image_detector(dataset.detector, counted.shape, pool)
     return Manifest(
         kind="webdataset",
-        hit_kind="pixels",
-        hit_columns=("plane", "row", "column", "charge"),
+        hit_kind=IMAGE_LAYOUT[0],
+        hit_columns=IMAGE_LAYOUT[1],
         detector_name=detector.name,
         detector_fields=describe_detector(detector),
         lineage=new_lineage(command, source=f"dataset {dataset.fingerprint}", generator=dataset.lineage.generator),
@@ -188,8 +200,8 @@ def _manifest(dataset: Manifest, counted: _Counted, shards: list[Shard], command
     )
 
 
-def _encode_tar(samples: Iterator[Sample], limit: int, detector_name: str) -> tuple[bytes, int, int]:
-    """The bytes of a tar with the next samples, at most `limit`; how many they are, and their lit pixels."""
+def _encode_tar(samples: Iterable[Sample], detector_name: str) -> tuple[bytes, int, int]:
+    """The bytes of a tar with the samples; how many they are, and their lit pixels."""
     # Imported here: webdataset imports torch, a second that no reader should pay
     from webdataset import TarWriter
 
@@ -203,8 +215,6 @@ def _encode_tar(samples: Iterator[Sample], limit: int, detector_name: str) -> tu
             tar.write({"__key__": event.identity.key, "json": json.dumps(record, allow_nan=False).encode(), **pngs})
             num_events += 1
             num_hits += sum(int(np.count_nonzero(image)) for image in images.values())
-            if num_events == limit:
-                break
     return data.getvalue(), num_events, num_hits
 
 
@@ -230,7 +240,8 @@ def _index(path: Path) -> dict[str, dict[str, tuple[int, int]]]:
     return samples
 
 
-def _image_detector(detector: Detector, shape: tuple[int, int], pool: int) -> Detector:
+def image_detector(detector: Detector, shape: tuple[int, int], pool: int) -> Detector:
+    """The detector whose readout is the images: `pool` native pixels to one of theirs, each way."""
     planes = tuple(
         replace(plane, row_pitch_mm=plane.row_pitch_mm * pool, column_pitch_mm=plane.column_pitch_mm * pool)
         for plane in detector.planes

@@ -15,6 +15,7 @@ import io
 import re
 import zipfile
 from dataclasses import replace
+from hashlib import sha256
 from itertools import accumulate
 from pathlib import Path
 
@@ -27,6 +28,7 @@ from hpc_nuvlm.detector import Detector
 from hpc_nuvlm.errors import StoreError
 from hpc_nuvlm.event import COLUMNS, LABELS, Event, Hits
 from hpc_nuvlm.store.columns import CHUNK_ROWS, DAMAGE, OpenFiles, open_columns
+from hpc_nuvlm.store.folder import write_atomically
 from hpc_nuvlm.store.manifest import Shard, check_size
 from hpc_nuvlm.store.record import read_key, read_record, write_record
 
@@ -78,6 +80,22 @@ def encode_shard(events: list[Event], detector: Detector, split: str, index: int
         "labels": LABELS,
     }
     return _zip_of(arrays, attributes)
+
+
+def write_shard(events: list[Event], folder: Path, detector: Detector, split: str, index: int) -> Shard:
+    """Write the shard that holds the events, which `quantize` has made; the file is whole or absent."""
+    data = encode_shard(events, detector, split, index)
+    digest = sha256(data).hexdigest()
+    shard = Shard(
+        file=shard_name(split, index, digest),
+        split=split,
+        events=len(events),
+        hits=sum(len(event.hits) for event in events),
+        bytes=len(data),
+        sha256=digest,
+    )
+    write_atomically(folder / shard.file, data)
+    return shard
 
 
 class ZarrShard:
@@ -170,9 +188,14 @@ class ZarrShard:
             )
 
 
-def shard_name(split: str, index: int, sha256: str) -> str:
+def shard_name(split: str, index: int, digest: str) -> str:
     """File name of a shard. A part of its digest is in it, so a new version never overwrites the old one."""
-    return f"{split}-{index:05d}-{sha256[:8]}.zarr.zip"
+    return f"{split}-{index:05d}-{digest[:8]}.zarr.zip"
+
+
+def shard_number(shard: Shard) -> int:
+    """The index of the shard in its split, from its name."""
+    return int(shard.file.split("-")[1])
 
 
 def _quanta(kind: str, detector: Detector) -> dict[str, float]:

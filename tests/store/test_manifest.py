@@ -2,6 +2,7 @@
 
 import json
 import os
+import secrets
 
 import pytest
 
@@ -124,8 +125,9 @@ def test_a_failed_write_leaves_the_old_file_and_nothing_else(tmp_path, monkeypat
     assert [file.name for file in tmp_path.iterdir()] == ["file"]
 
 
-def test_a_device_that_is_full_is_reported(tmp_path):
-    (tmp_path / ".file.partial").symlink_to("/dev/full")
+def test_a_device_that_is_full_is_reported(tmp_path, monkeypatch):
+    monkeypatch.setattr(secrets, "token_hex", lambda num_bytes: "1234")
+    (tmp_path / ".file.1234.partial").symlink_to("/dev/full")
     with pytest.raises(StoreError, match="the disk is full"):
         write_atomically(tmp_path / "file", b"new")
     assert list(tmp_path.iterdir()) == []

@@ -1,0 +1,1 @@
+"""Neutrino interactions, particle transport and detector response: events where no experiment's own are at hand."""

@@ -1,0 +1,67 @@
+"""Named changes of the detector response, one line of a configuration each: `response.variant: gain_high`.
+
+A change is a factor on a setting, or its new value. Sizes are those of a detector that is badly known or badly run,
+large enough to be seen: for degradation studies, not error bars. For scale: A and k of Birks' law are known to about 1
+and 6 % (S. Amoruso et al. (ICARUS), NIM A 523 (2004) 275).
+"""
+
+from __future__ import annotations
+
+import difflib
+from dataclasses import dataclass
+from typing import Any
+
+from hpc_nuvlm.errors import ConfigError
+from hpc_nuvlm.simulate.settings import Response
+
+
+@dataclass(frozen=True)
+class Factor:
+    by: float
+
+
+# Name -> setting (wires.NAME: of the wire readout) -> its new value, or a factor on the old one
+VARIANTS: dict[str, dict[str, Any]] = {
+    "recombination_high": {"recombination_strength": Factor(1.2)},
+    "recombination_low": {"recombination_strength": Factor(0.8)},
+    "recombination_birks": {"recombination": "birks"},
+    "recombination_none": {"recombination": "none"},
+    "field_low": {"field_kv_per_cm": Factor(0.5)},
+    "lifetime_short": {"lifetime_us": 1000.0},
+    "lifetime_infinite": {"lifetime_us": None},
+    "diffusion_high": {"diffusion_longitudinal_cm2_per_s": Factor(2.0), "diffusion_transverse_cm2_per_s": Factor(2.0)},
+    "diffusion_none": {"diffusion_longitudinal_cm2_per_s": 0.0, "diffusion_transverse_cm2_per_s": 0.0},
+    "noise_double": {"noise_electrons": Factor(2.0), "wires.noise_electrons": Factor(2.0)},
+    "noise_hits_100": {"wires.noise_hits": 100.0},
+    "threshold_double": {"threshold_electrons": Factor(2.0), "wires.threshold_electrons": Factor(2.0)},
+    "gain_high": {"gain": Factor(1.2)},
+    "gain_low": {"gain": Factor(0.8)},
+    "dead_wires_5_percent": {"dead_fraction": 0.05},
+    "dead_wires_20_percent": {"dead_fraction": 0.2},
+}
+
+
+def vary(response: Response) -> Response:
+    """The settings with the change that `response.variant` names; a ConfigError if there is none of that name."""
+    if response.variant is None:
+        return response
+    if response.variant not in VARIANTS:
+        close = difflib.get_close_matches(response.variant, VARIANTS, n=1)
+        hint = f"did you mean {close[0]!r}?" if close else f"there are {', '.join(VARIANTS)}"
+        raise ConfigError(f"response.variant = {response.variant!r}: no such variant; {hint}")
+    fields = response.model_dump()
+    before = response.model_dump()
+    for path, change in VARIANTS[response.variant].items():
+        part, _, name = path.rpartition(".")
+        target = fields[part] if part else fields
+        target[name] = scaled(target[name], change.by) if isinstance(change, Factor) else change
+    if fields == before:
+        raise ConfigError(
+            f"response.variant = {response.variant!r}: changes nothing here, as what it scales is 0 or already so; "
+            "choose another one, or give the setting a value"
+        )
+    return Response(**fields)
+
+
+def scaled(value: float | tuple[float, ...], by: float) -> float | tuple[float, ...]:
+    return tuple(by * part for part in value) if isinstance(value, tuple) else by * value
