@@ -1,8 +1,11 @@
-# Every target is one command that a person could type. make test | make demo DATA=path/to/dune_cvn
+# Every target is one command that a person could type. make test | make demo | make demo DATA=path/to/dune_cvn
 PYTHON ?= python3
 BIN := .venv/bin
 TORCH := torch==2.13.0
-DATASET := datasets/dune_cvn
+# The demo's events: simulated ones, or with DATA the published DUNE maps
+EVENTS := $(if $(DATA),dune,simulated)
+DATASET := datasets/$(if $(DATA),dune_cvn,simulated-demo)
+ON_DATASET := data.dataset=$(DATASET)
 TRAIN := $(BIN)/deepspeed --num_accelerators 2 launch/train.py
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
@@ -24,20 +27,22 @@ fast: install
 demo: demo-data demo-cnn demo-nano demo-lora demo-table
 
 demo-data: install
-	@test -n "$(DATA)" || { echo "error: make demo needs DATA=path/to/dune_cvn: the pixel maps of github.com/DUNE/dune-cvn (labels.csv, dataset1000/, highstats/)"; exit 2; }
-	test -f $(DATASET)/manifest.json || $(BIN)/nuvlm pack $(DATA)/dataset1000 --test $(DATA)/highstats --classes nue_cc,numu_cc,nc --out $(DATASET)
+	test -f $(DATASET)/manifest.json || $(if $(DATA),$(PACK),$(SIMULATE))
+
+PACK := $(BIN)/nuvlm pack $(DATA)/dataset1000 --test $(DATA)/highstats --classes nue_cc,numu_cc,nc --out $(DATASET)
+SIMULATE := $(BIN)/nuvlm simulate configs/simulate-demo.yaml --out $(DATASET)
 
 demo-cnn: demo-data
-	$(TRAIN) configs/cnn-dune.yaml
+	$(TRAIN) configs/cnn-dune.yaml folder=runs/cnn-$(EVENTS) $(ON_DATASET)
 
 demo-nano: demo-cnn
-	$(TRAIN) configs/nano-dune.yaml
+	$(TRAIN) configs/nano-dune.yaml folder=runs/nano-$(EVENTS) $(ON_DATASET)
 
 demo-lora: demo-nano
-	$(TRAIN) configs/nano-lora-dune.yaml
+	$(TRAIN) configs/nano-lora-dune.yaml folder=runs/nano-lora-$(EVENTS) model.base=runs/nano-$(EVENTS)/model $(ON_DATASET)
 
 demo-table: demo-lora
-	$(BIN)/python launch/evaluate.py runs/cnn-dune runs/nano-dune runs/nano-lora-dune --data $(DATASET) --split test
+	$(BIN)/python launch/evaluate.py runs/cnn-$(EVENTS) runs/nano-$(EVENTS) runs/nano-lora-$(EVENTS) --data $(DATASET) --split test
 
 # The same model, trained with every event shown the picture of another: what it scores without looking
 control: demo-data

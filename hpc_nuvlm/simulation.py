@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from hashlib import sha256
 from itertools import accumulate
 from pathlib import Path
 from typing import Protocol
@@ -18,7 +19,7 @@ from hpc_nuvlm.event import Event
 from hpc_nuvlm.interaction import Interaction
 from hpc_nuvlm.simulate.settings import Simulation
 from hpc_nuvlm.store.manifest import UNLABELLED
-from hpc_nuvlm.store.pack import check_hits, check_split, content_of
+from hpc_nuvlm.store.pack import check_hits, check_split
 from hpc_nuvlm.store.parts import Blueprint
 from hpc_nuvlm.store.sidecar import Part, encode_contents
 from hpc_nuvlm.store.zarr_store import quantize, write_shard
@@ -114,7 +115,8 @@ class SimulationWork:
 
     @property
     def blueprint(self) -> Blueprint:
-        files = self.settings.interactions.files
+        interactions = self.settings.interactions
+        files = [*interactions.files, *([interactions.flux.file] if interactions.flux.file else [])]
         return Blueprint(
             kind="zarr",
             detector=self.detector,
@@ -135,23 +137,28 @@ class SimulationWork:
         return lambda number, tick: self._make(self.ranges[number], simulator, folder, tick)
 
     def _make(self, part: EventRange, simulator: EventMaker, folder: Path, tick: Tick) -> Part | None:
-        events, labels, layout = [], Counter(), None
+        events, labels, left_out, layout = [], Counter(), Counter(), None
         for number in range(part.start, part.stop):
             event = simulator.event(number)
-            check_hits(event, self.detector)
-            event = quantize(event, self.detector)
-            layout = layout or (event.hits.kind, tuple(event.hits.columns))
-            assert layout == (event.hits.kind, tuple(event.hits.columns)), f"event {number}: hits of another layout"
-            labels[event.truth.label or UNLABELLED] += 1
-            events.append(event)
+            if len(event.hits) < self.settings.least_hits:
+                left_out[f"fewer than {self.settings.least_hits} hits"] += 1
+            else:
+                check_hits(event, self.detector)
+                event = quantize(event, self.detector)
+                layout = layout or (event.hits.kind, tuple(event.hits.columns))
+                assert layout == (event.hits.kind, tuple(event.hits.columns)), f"event {number}: hits of another layout"
+                labels[event.truth.label or UNLABELLED] += 1
+                events.append(event)
             if not tick(1):
                 return None
+        shards = (write_shard(events, folder, self.detector, part.split, part.index),) if events else ()
         return Part(
             name=part.name,
             layout=layout,
-            shards=(write_shard(events, folder, self.detector, part.split, part.index),),
+            shards=shards,
             labels={part.split: dict(labels)},
-            contents=encode_contents(content_of(event) if len(event.hits) > FEW_HITS else b"" for event in events),
+            left_out=dict(left_out),
+            contents=encode_contents(map(_picture, events)),
         )
 
 
@@ -182,8 +189,15 @@ def _reader(settings: Simulation) -> Callable[[int], Interaction]:
     return read
 
 
+def _picture(event: Event) -> bytes:
+    """Digest of the hits as they are stored; empty for few. A copy of an event has them in the same order."""
+    if len(event.hits) <= FEW_HITS:
+        return b""
+    return sha256(b"".join(column.tobytes() for column in event.hits.columns.values())).digest()
+
+
 def _size(path: Path) -> int:
     try:
         return path.stat().st_size
     except OSError as error:
-        raise ConfigError(f"interactions.files: {path}: cannot be read: {error.strerror}; correct the path") from error
+        raise ConfigError(f"interactions: {path}: cannot be read: {error.strerror}; correct the path") from error

@@ -42,8 +42,8 @@ class DrawnEvents:
         return Event(hits, Truth(("nue_cc", "numu_cc", "nc")[number % 3]), Identity("ab" * 32, number))
 
 
-def drawn_work(num_events: int, shard_events: int = 8, **changes) -> SimulationWork:
-    settings = Simulation(detector="dune_fd_cvn", events=num_events, shard_events=shard_events)
+def drawn_work(num_events: int, shard_events: int = 8, least_hits: int = 0, **changes) -> SimulationWork:
+    settings = Simulation(detector="dune_fd_cvn", events=num_events, shard_events=shard_events, least_hits=least_hits)
     return replace(simulation_work(settings, "test"), build=partial(DrawnEvents, **changes))
 
 

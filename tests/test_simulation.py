@@ -98,6 +98,21 @@ def test_the_manifest_tells_all_settings(tmp_path):
     assert Simulation.model_validate_json(manifest.lineage.settings) == settings(events=20, shard_events=8)
 
 
+def test_events_with_too_few_hits_are_left_out_and_counted(tmp_path):
+    manifest = make(drawn_work(100, least_hits=40), tmp_path / "out", num_workers=2)
+    assert manifest.left_out == {"fewer than 40 hits": 20}, "every fifth has none"
+    data = open_dataset(tmp_path / "out")
+    numbers = [event.identity.event for name in data.splits for event in data.split(name)]
+    assert numbers == [number for number in range(100) if number % 5]
+    assert manifest.num_events("train") == sum(manifest.labels["train"].values()) == 64
+
+
+def test_a_part_of_which_nothing_is_left_has_no_shard(tmp_path):
+    manifest = make(drawn_work(21, shard_events=1, least_hits=1), tmp_path / "out")
+    assert len(manifest.shards) == 16 and manifest.left_out == {"fewer than 1 hits": 5}
+    assert verify(tmp_path / "out") == []
+
+
 def test_a_worker_that_is_told_to_stop_leaves_whole_shards_only(tmp_path):
     work, out = drawn_work(100), tmp_path / "out"
     folder, counts = PartsFolder(out, work.blueprint), []
@@ -212,5 +227,5 @@ def test_a_rank_that_fails_leaves_the_others_alone(tmp_path):
 
 def test_files_that_do_not_exist_are_refused_by_name(tmp_path):
     work = simulation_work(settings(interactions={"files": [tmp_path / "none.root"]}))
-    with pytest.raises(ConfigError, match=r"interactions\.files: .*none\.root: cannot be read"):
+    with pytest.raises(ConfigError, match=r"interactions: .*none\.root: cannot be read"):
         work.blueprint  # noqa: B018

@@ -26,7 +26,7 @@ from hpc_nuvlm.simulate.transport import Transport
 # Interaction number i of the user's files
 ReadInteraction = Callable[[int], Interaction]
 # What decides how many events there are and where they are stored, but not what is in event i
-BOOKKEEPING = {"events", "split", "shard_events"}
+BOOKKEEPING = {"events", "split", "shard_events", "least_hits"}
 
 
 class Simulator:

@@ -34,6 +34,8 @@ PROTON_CHANCE = {2: 2 / 3, 1: 0.5, 0: 0.5, -1: 1 / 3}
 # Slope of exp(-pT / s) [GeV] (mean transverse momentum 0.35 GeV of neutrino-deuterium data, AGKY figure 9)
 PT_SLOPE_GEV = 0.17
 LARGEST_MULTIPLICITY = 24
+# Rest masses may take this share of W, and transverse masses that: the gap is what lets the latter always be found
+MASS_SHARE, TRANSVERSE_SHARE = 0.998, 0.999
 
 
 def mean_charged(w_gev: float, charge: int) -> float:
@@ -102,7 +104,7 @@ def hadronize(
     for _ in range(20):
         codes = choose_codes(w, probe, rng)
         masses = [MASS_GEV[abs(code)] for code in codes]
-        if sum(masses) < w - 0.001:
+        if sum(masses) < MASS_SHARE * w:
             break
     else:
         return None
@@ -138,7 +140,7 @@ def limited_phase_space(w: float, masses: list[float], rng: np.random.Generator)
         shift_x, shift_y = sum(x) / count, sum(y) / count
         x, y = [a - shift_x for a in x], [a - shift_y for a in y]
         transverse = [math.sqrt(m * m + a * a + b * b) for m, a, b in zip(masses, x, y)]
-        if sum(transverse) < 0.999 * w:
+        if sum(transverse) < TRANSVERSE_SHARE * w:
             break
         slope *= 0.8
     place = [0.0, *(rng.random() for _ in range(count - 2)), 1.0]

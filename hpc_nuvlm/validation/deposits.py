@@ -97,7 +97,7 @@ def shape(deposits: Deposits, vertex_mm: np.ndarray, direction: np.ndarray) -> d
 
 
 def slices(deposits: Deposits, start_mm: np.ndarray, end_mm: np.ndarray) -> np.ndarray:
-    """Energy per length [MeV/cm] in slices across a straight track, of all deposits within 20 mm of it.
+    """Energy per length [MeV/cm] in slices across a straight track, of all deposits within 50 mm of it.
 
     The first and last 20 mm are left out, and slices that the middle plate touches.
     """
@@ -105,7 +105,7 @@ def slices(deposits: Deposits, start_mm: np.ndarray, end_mm: np.ndarray) -> np.n
     direction = (end_mm - start_mm) / length
     away = deposits.position_mm - start_mm
     depth = away @ direction
-    near = (away**2).sum(1) - depth**2 < 20.0**2
+    near = (away**2).sum(1) - depth**2 < 50.0**2
     edges = np.arange(20.0, length - 20.0, SLICE_MM)
     energy = np.histogram(depth[near], edges, weights=deposits.energy_mev[near])[0]
     across = start_mm[0] + direction[0] * edges

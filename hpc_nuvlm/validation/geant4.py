@@ -31,7 +31,8 @@ MARGIN_MM = 1500.0
 ELECTRON, MUON = 11, 13
 # The file does not tell their energies: they are drawn from the spectrum at sea level at their zenith angle
 COSMIC_GEV = np.geomspace(0.3, 300.0, 400)
-SHORTEST_COSMIC_MM = 200.0
+# A muon that comes so near to a face went through it
+SHORTEST_COSMIC_MM, FACE_MM = 200.0, 3.0
 # A decay electron is above it, Auger and delta electrons of a stopping muon are below
 DECAY_ELECTRON_MEV = 5.0
 # Blobs are told apart at the pitch of a readout; energies in voxels that are longer than most of Geant4's segments
@@ -145,19 +146,20 @@ def _transport() -> Transport:
 def _cosmics(events: dict[int, Segments], gun: Gun) -> Sample:
     transport, ours, theirs = _transport(), [], []
     for number, segments in events.items():
-        for track in np.unique(segments.track[np.abs(segments.pdg) == MUON]):
-            ends = _through(segments, int(track))
+        deposits = cut(segments.start_mm, segments.end_mm, segments.energy_mev, segments.track, segments.pdg)
+        for track in np.unique(segments.track[np.abs(segments.pdg) == MUON]).tolist():
+            ends = _through(deposits, track)
             if ends is None:
                 continue
-            start, end, pdg = ends
-            deposits = cut(segments.start_mm, segments.end_mm, segments.energy_mev, segments.track, segments.pdg)
-            theirs.append({"dE/dx in 100 mm": slices(deposits, start, end)})
+            theirs.append({"dE/dx in 100 mm": slices(deposits, *ends)})
+            pdg = int(segments.pdg[segments.track == track][0])
             for copy in range(gun.count(COSMIC_COPIES)):
-                rng = gun.rng(200, number, int(track), copy)
-                trace = transport.run(_cosmic(pdg, end - start, rng), tuple(map(float, start)), rng)
-                # As in theirs, only muons that cross
-                if trace.track_end[0, 4] > np.linalg.norm(end - start):
-                    ours.append({"dE/dx in 100 mm": slices(deposits_of(trace), start, end)})
+                rng = gun.rng(200, number, track, copy)
+                trace = transport.run(_cosmic(pdg, ends[1] - ends[0], rng), tuple(ends[0].tolist()), rng)
+                simulated = deposits_of(trace)
+                own_ends = _through(simulated, 0)
+                if own_ends is not None:
+                    ours.append({"dE/dx in 100 mm": slices(simulated, *own_ends)})
     return Sample("cosmic muons that cross the argon", ours, theirs)
 
 
@@ -170,16 +172,17 @@ def _cosmic(pdg: int, direction: np.ndarray, rng: np.random.Generator) -> Intera
     return particle(pdg, 1000 * total_gev - mass_mev(pdg), tuple(direction))
 
 
-def _through(segments: Segments, track: int) -> tuple[np.ndarray, np.ndarray, int] | None:
-    """Ends [mm] of a muon that entered and left the active argon at its faces, and its species; None if it did not."""
-    mine = segments.track == track
-    points = np.concatenate([segments.start_mm[mine], segments.end_mm[mine]])
+def _through(deposits: Deposits, track: int) -> tuple[np.ndarray, np.ndarray] | None:
+    """Where a muon entered and left the active argon [mm], both at its faces; None if it did not cross."""
+    points = deposits.position_mm[deposits.track == track]
+    if not len(points):
+        return None
     # In order of flight: cosmic muons come from above
     start, end = points[points[:, 1].argmax()], points[points[:, 1].argmin()]
     gaps = [np.minimum(point - ACTIVE_LOW_MM, ACTIVE_HIGH_MM - point).min() for point in (start, end)]
-    if max(gaps) > 2.0 or np.linalg.norm(end - start) < SHORTEST_COSMIC_MM:
+    if max(gaps) > FACE_MM or np.linalg.norm(end - start) < SHORTEST_COSMIC_MM:
         return None
-    return start, end, int(segments.pdg[mine][0])
+    return start, end
 
 
 def _rows(sample: Sample, gun: Gun) -> list[Comparison]:

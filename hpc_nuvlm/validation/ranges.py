@@ -53,8 +53,11 @@ def check(gun: Gun) -> Findings:
         energies, ranges = reference.range_table(table)
         value, error = np.array(measured).T
         curves.append(Curve(f"{name}, simulated / table", energies, value / ranges, error / ranges))
+    ends = np.array([10.0, 3000.0])
+    # matplotlib keeps a name with a leading underscore out of the legend
     limits = [
-        Curve("allowed", np.array([10.0, 3000.0]), np.full(2, 1 + sign * ALLOWED), None, "line") for sign in (1, -1)
+        Curve(name, ends, np.full(2, level), None, "line")
+        for name, level in (("allowed", 1 + ALLOWED), ("_allowed", 1 - ALLOWED))
     ]
     panel = Panel(
         "ranges",

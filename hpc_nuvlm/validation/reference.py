@@ -110,18 +110,26 @@ def highland_rad(kinetic_mev: float, mass_mev: float, thickness_mm: float) -> fl
 
 
 def shower_maximum(energy_mev: float, offset: float = -0.5) -> float:
-    """Depth of the maximum of an electron's shower in radiation lengths. PDG review, eq. 34.37: ln(E/Ec) - 0.5."""
+    """Depth of the maximum of an electron's shower in radiation lengths. PDG review, eq. 34.36: ln(E/Ec) - 0.5."""
     return math.log(energy_mev / CRITICAL_ENERGY_MEV) + offset
 
 
 def grindhammer_maximum(energy_mev: float) -> float:
-    """Depth of maximum [X0] of the mean profile, Ec = 2.66 (X0 Z/A)^1.1 MeV. Grindhammer, Peters, sec. 3.2."""
-    critical = 2.66 * (RADIATION_LENGTH_G_PER_CM2 * CHARGE_OVER_MASS) ** 1.1
-    return math.log(energy_mev / critical) - 0.858
+    """Depth of maximum [X0] of the mean profile, Ec = 2.66 (X0 Z/A)^1.1 MeV. Grindhammer, Peters, app. A.1.1."""
+    return math.log(energy_mev / grindhammer_critical_mev()) - 0.858
+
+
+def grindhammer_critical_mev() -> float:
+    """Critical energy in the convention of Grindhammer and Peters."""
+    return 2.66 * (RADIATION_LENGTH_G_PER_CM2 * CHARGE_OVER_MASS) ** 1.1
 
 
 def contained_share(energy_mev: float) -> float:
-    """Energy within one Moliere radius, the mean over depth of core and tail. Grindhammer, Peters, sec. 3.2 and 3.3."""
+    """Energy within one Moliere radius (PDG), over all depths: core and tail. Grindhammer, Peters, app. A.1.1, A.1.3.
+
+    Their unit of radius is X0 21 MeV / Ec with their critical energy: 101 mm.
+    """
+    radius = MOLIERE_RADIUS_MM / (RADIATION_LENGTH_MM * 21.0 / grindhammer_critical_mev())
     charge, log_gev = 18.0, math.log(energy_mev / 1000)
     maximum = grindhammer_maximum(energy_mev)
     shape = 0.21 + (0.492 + 2.38 / charge) * (maximum + 0.858)
@@ -130,11 +138,11 @@ def contained_share(energy_mev: float) -> float:
     weight = t ** (shape - 1) * np.exp(-(shape - 1) * t / maximum)
     tau = t / maximum
     core = 0.0251 + 0.00319 * log_gev + (0.1162 - 0.000381 * charge) * tau
-    rising = np.exp(-2.59 * (tau - 0.645)) + np.exp((0.3585 + 0.0421 * log_gev) * (tau - 0.645))
+    rising = np.exp(-2.59 * (tau - 0.645)) + np.exp((0.3585 + 0.0412 * log_gev) * (tau - 0.645))
     tail = (0.659 - 0.00309 * charge) * rising
     x = (0.401 + 0.00187 * charge - tau) / (1.313 - 0.0686 * log_gev)
     share = np.clip((2.632 - 0.00094 * charge) * np.exp(x - np.exp(x)), 0.0, 1.0)
-    inside = share / (1 + core**2) + (1 - share) / (1 + tail**2)
+    inside = radius**2 * (share / (radius**2 + core**2) + (1 - share) / (radius**2 + tail**2))
     return float(weight @ inside / weight.sum())
 
 

@@ -14,6 +14,8 @@ ELECTRON, PHOTON = 11, 22
 # Energy [MeV] -> number of showers; the depth of maximum of a mean profile is known to 1-2 % from these
 SHOWERS = {1000.0: 900, 2000.0: 600, 4000.0: 400, 8000.0: 200, 16000.0: 120}
 MOLIERE_ENERGY_MEV = 4000.0
+# The rule of thumb and the parametrization differ by 0.10 themselves
+MOLIERE_ALLOWED = 0.07
 DEPTH_EDGES_X0 = np.arange(0, 30.5, 0.5)
 RADIUS_EDGES_MM = np.arange(0, 510.0, 10.0)
 SHOWER_BOX = Box(half_mm=2000.0, length_mm=6000.0)
@@ -83,7 +85,7 @@ def _profiles(gun: Gun) -> Findings:
 def _maximum_rows(energy_mev: float, top: statistics.Estimate, fitted: statistics.Estimate) -> list[Row]:
     title = f"depth of maximum of an electron shower, {energy_mev / 1000:g} GeV"
     review, other = reference.shower_maximum(energy_mev), reference.grindhammer_maximum(energy_mev)
-    source = f"{reference.PDG_PASSAGE}, eq. 34.37, ln(E/Ec) - 0.5"
+    source = f"{reference.PDG_PASSAGE}, eq. 34.36, ln(E/Ec) - 0.5"
     return [
         Row(SECTION, f"{title}, top of the profile", *top, review, 0.1 * review, "X0", source),
         Row(SECTION, f"{title}, gamma form", *fitted, other, 0.1 * other, "X0", reference.GRINDHAMMER),
@@ -94,8 +96,16 @@ def _containment(contained: statistics.Estimate) -> list[Row]:
     title = "energy of a 4 GeV shower within one Moliere radius (90.4 mm)"
     profile = reference.contained_share(MOLIERE_ENERGY_MEV)
     return [
-        Row(SECTION, title, *contained, 0.9, 0.07, "", f"{reference.PDG_PASSAGE}, 34.5: 90 %, a rule of thumb"),
-        Row(SECTION, f"{title}, mean profile", *contained, profile, 0.04, "", reference.GRINDHAMMER),
+        Row(
+            SECTION,
+            title,
+            *contained,
+            0.9,
+            MOLIERE_ALLOWED,
+            "",
+            f"{reference.PDG_PASSAGE}, 34.5: 90 %, a rule of thumb",
+        ),
+        Row(SECTION, f"{title}, mean profile", *contained, profile, MOLIERE_ALLOWED, "", reference.GRINDHAMMER),
     ]
 
 
@@ -138,7 +148,7 @@ def _photons(gun: Gun) -> list[Row]:
     depths = np.array(gun.fire(first_interaction_mm, PHOTON, 50_000.0, 20_000, PHOTON_BOX))
     estimate = _free_path(depths)
     published = 9 / 7 * reference.RADIATION_LENGTH_MM
-    title, source = "conversion length of a 50 GeV photon, 9/7 X0", f"{reference.PDG_PASSAGE}, eq. 34.32"
+    title, source = "conversion length of a 50 GeV photon, 9/7 X0", f"{reference.PDG_PASSAGE}, sec. 34.4.4"
     rows.append(Row(SECTION, title, *estimate, published, 0.03 * published, "mm", source))
     for energy_mev, attenuation in reference.ATTENUATION_CM2_PER_G.items():
         depths = np.array(gun.fire(first_interaction_mm, PHOTON, energy_mev, 15_000, PHOTON_BOX))

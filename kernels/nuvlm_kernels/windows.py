@@ -2,10 +2,12 @@
 
 The rule is the one by which the published DUNE maps were cut (LArSoft's CVN pixel maps: DUNE, PRD 102 (2020) 092003),
 found again on 1,000 of them. In time the map is centred on the mean of the view's hits. In wires it begins where charge
-begins to be dense: at the first wire after which fewer than 5 of 20 wires are empty; if there is none, it is the last
-stretch of the 2880 wires that are searched. These begin one wire before the first hit; in a view counted from the far
-end (V) they end with the last hit, so that a short event lies at the high edge of that map and at the low edge of the
-others.
+begins to be dense: at the first wire, of the 2880 from one before the first hit, after which fewer than 5 of 20 wires
+are empty. A view counted from the far end (V) is searched in 2880 wires that end with the last hit, and its map begins
+500 before the end at the latest: a short event lies at the high edge of that map, and at the low edge of the others.
+
+A view without dense charge is empty by the published rule unless it is V; there are no such events among the published
+ones. Here its map begins at its first hit.
 """
 
 from __future__ import annotations
@@ -21,15 +23,14 @@ NEXT_WIRES, LARGEST_EMPTY = 20, 4
 
 @njit(cache=True, nogil=True)
 def first_dense_wire(lit, num_rows):
-    """Wire at which the window of `num_rows` begins within `lit` (W,) bool; W - num_rows at the latest."""
-    last = max(0, len(lit) - num_rows)
-    for wire in range(last):
+    """First of `lit` (W,) bool after which it is dense, not after W - num_rows; -1 if there is none."""
+    for wire in range(max(0, len(lit) - num_rows)):
         empty = 0
         for following in range(wire + 1, wire + 1 + NEXT_WIRES):
             empty += not (following < len(lit) and lit[following])
         if empty <= LARGEST_EMPTY:
             return wire
-    return last
+    return -1
 
 
 @njit(cache=True, nogil=True)
@@ -45,7 +46,10 @@ def first_row(wire, in_time, num_rows, scan, is_reversed):
     for hit in range(len(wire)):
         if in_time[hit] and 0 <= wire[hit] - first < SEARCHED_WIRES:
             lit[wire[hit] - first] = True
-    return first + first_dense_wire(lit, num_rows)
+    dense = first_dense_wire(lit, num_rows)
+    if dense < 0:
+        dense = SEARCHED_WIRES - num_rows if is_reversed else 0
+    return first + dense
 
 
 @njit(cache=True, nogil=True)

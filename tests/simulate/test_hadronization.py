@@ -81,3 +81,11 @@ def test_strange_hadrons_come_in_pairs_and_are_few():
     codes = [hadronization.choose_codes(4.0, PROBES[0], rng) for _ in range(3000)]
     share = np.mean([any(strangeness(c) for c in event) for event in codes])
     assert 0.1 < share < 0.35
+
+
+def test_masses_that_nearly_fill_the_system_still_find_their_momenta():
+    rng = np.random.default_rng(18)
+    masses = [0.938, 0.1396, 0.1396]
+    w = sum(masses) / hadronization.MASS_SHARE
+    for _ in range(20):
+        assert add(*hadronization.limited_phase_space(w, masses, rng))[0] == pytest.approx(w, abs=1e-10)

@@ -28,7 +28,8 @@ def make_deposits(number: int, num_hits: int = 40) -> Event:
     columns = {axis: generator.uniform(-900, 900, num_hits) for axis in ("x_mm", "y_mm", "z_mm")}
     columns |= {"energy_mev": generator.exponential(0.5, num_hits), "time_us": generator.uniform(0, 10, num_hits)}
     columns |= {"track_id": np.arange(num_hits), "pdg": np.full(num_hits, -13)}
-    truth = Truth("numu_cc", -14, True, "coh", 2.5, 1.25, (1.0, 2.0, 3.0), {"proton": 2}, ((-13, 1.25), (211, 0.5)))
+    known = {"vertex_mm": (1.0, 2.0, 3.0), "counts": {"proton": 2}, "particles": ((-13, 1.25), (211, 0.5))}
+    truth = Truth("numu_cc", -14, True, "coh", 2.5, 1.25, **known)
     return Event(Hits("deposits", columns), truth, Identity(SOURCE, number, run=1, subrun=2))
 
 
