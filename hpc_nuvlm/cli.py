@@ -32,6 +32,7 @@ from hpc_nuvlm.store.pack import pack as pack_events
 from hpc_nuvlm.store.tar_store import export as export_tars
 from hpc_nuvlm.views.image import ImageView
 from hpc_nuvlm.workers import run
+from nuvlm_kernels.cache import drop_stale
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, help=__doc__)
 console = Console(stderr=True)
@@ -222,6 +223,7 @@ def counting(verb: str) -> Iterator[Callable[[int], None]]:
 
 def main() -> None:
     """Entry point: a user's mistake is one line and exit code 2, never a traceback."""
+    drop_stale()
     try:
         app()
     except UserError as error:

@@ -1,4 +1,4 @@
-"""Foreign files into a dataset, and a dataset into images, by many processes: units of work that never depend on them."""
+"""Foreign files into a dataset, and a dataset into images, by many processes; what a unit holds depends on none."""
 
 from __future__ import annotations
 

@@ -27,6 +27,7 @@ from hpc_nuvlm.progress import Meter, duration
 from hpc_nuvlm.store.manifest import Manifest, describe_manifest
 from hpc_nuvlm.store.parts import Blueprint, PartsFolder
 from hpc_nuvlm.store.sidecar import Part
+from nuvlm_kernels.cache import drop_stale
 
 SECONDS_BETWEEN_LOOKS = 0.2
 EXIT_USER_ERROR = 2
@@ -94,6 +95,7 @@ def launch(describe: Callable[[], Work], out: Path, jobs: int, stop: StopRequest
 
 def run(work: Work, out: Path, worker: Worker, jobs: int, stop: StopRequest, *, overwrite: bool = False) -> int:
     """make_dataset, told to the user; the exit code says whether the same command should be started again."""
+    drop_stale()
     outcome = make_dataset(work, out, worker, jobs, stop, overwrite=overwrite)
     meter = outcome.meter
     if outcome.finished and outcome.manifest is not None and not meter.made + meter.kept:

@@ -10,12 +10,14 @@ from hypothesis import settings
 from hpc_nuvlm.detector import Detector, load_detector
 from hpc_nuvlm.event import Event, Hits, Identity, Truth
 from hpc_nuvlm.store.pack import pack
+from nuvlm_kernels.cache import drop_stale
 
 # Fixed examples: a failure in CI is the same failure at home. No deadline: machines are shared.
 settings.register_profile("nuvlm", deadline=None, max_examples=40, derandomize=True)
 settings.load_profile("nuvlm")
 
 REPOSITORY = Path(__file__).parent.parent
+drop_stale()
 
 
 @pytest.fixture(scope="session")

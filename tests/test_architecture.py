@@ -51,6 +51,7 @@ MAY_IMPORT = {
         "hpc_nuvlm.engine.stop",
         "hpc_nuvlm.progress",
         "hpc_nuvlm.store",
+        "nuvlm_kernels.cache",
     ),
     "hpc_nuvlm.validation": (EVERYTHING,),
     "hpc_nuvlm.cli": (EVERYTHING,),

@@ -184,5 +184,5 @@ def screening_mev() -> float:
 
 
 def nuclear_radius_per_mev() -> float:
-    """Charge radius of argon-40, 3.427 fm (I. Angeli, K. Marinova, At. Data Nucl. Data Tables 99 (2013) 69) / hbar c."""
+    """Charge radius of argon-40, 3.427 fm (Angeli, Marinova, At. Data Nucl. Data Tables 99 (2013) 69), / hbar c."""
     return 3.427 / 197.3269804

@@ -140,6 +140,6 @@ class Simulation(Part):
     # Events with fewer hits are left out, and counted: an experiment would not select them
     least_hits: Annotated[int, Field(ge=0)] = 0
     # Share of the events that each split gets
-    split: dict[str, Fraction] = {"train": 0.8, "val": 0.1, "test": 0.1}
+    split: dict[str, Fraction] = Field({"train": 0.8, "val": 0.1, "test": 0.1})
     # Events in a shard: the unit of work of one process
     shard_events: PositiveInt = 256

@@ -64,16 +64,21 @@ class Sample:
 
 def compare(folder: Path, gun: Gun) -> tuple[list[Comparison], list[Panel]]:
     """Electrons and muons of the folder's files, and cosmic muons if their file is there."""
+    require_files(folder)
     samples = []
     for name in COPIES:
-        files = [folder / f"{name}.edepsim.{kind}" for kind in ("root", "h5")]
-        missing = [str(file) for file in files if not file.is_file()]
-        if missing:
-            raise UserError(f"--geant4 {folder}: has no {', '.join(missing)}; name the folder that holds them")
-        samples += _gun_samples(name, list(read_shots(files[0])), read_segments(files[1]), gun)
+        shots, segments = folder / f"{name}.edepsim.root", folder / f"{name}.edepsim.h5"
+        samples += _gun_samples(name, list(read_shots(shots)), read_segments(segments), gun)
     if (folder / COSMICS).is_file():
         samples.append(_cosmics(read_segments(folder / COSMICS), gun))
     return [row for sample in samples for row in _rows(sample, gun)], [_panel(sample) for sample in samples]
+
+
+def require_files(folder: Path) -> None:
+    files = [folder / f"{name}.edepsim.{kind}" for name in COPIES for kind in ("root", "h5")]
+    missing = [str(file) for file in files if not file.is_file()]
+    if missing:
+        raise UserError(f"--geant4 {folder}: has no {', '.join(missing)}; name the folder that holds them")
 
 
 def measure(deposits: Deposits, primary_track: int, vertex_mm: np.ndarray, direction: np.ndarray) -> Measured:

@@ -3,8 +3,7 @@
 Of muons all count but those that decayed in flight. Of protons, only those that were not lost to an inelastic
 interaction: the survivors are biased to shorter paths by (straggling width)^2 / interaction length, 0.02 % at 500 MeV,
 which is ignored; and their median is taken, because a few lost energy to a recoiling nucleus. Energy that left with
-bremsstrahlung and delta rays is part of the CSDA loss. The mean path falls short of the CSDA range by fluctuations
-alone, by less than 0.5 % where it was checked.
+bremsstrahlung and delta rays is part of the CSDA loss.
 """
 
 from __future__ import annotations
