@@ -46,7 +46,8 @@ def parse_size(text: str) -> tuple[int, int]:
 
 def export_view(detector: Detector, size: str | None, pool: int, **curve: str | float) -> View:
     """The view that an export draws: of the whole readout if no size is given."""
-    shape = parse_size(size) if size else (-(-detector.num_rows // pool), -(-detector.num_columns // pool))
+    step = max(1, pool)  # View refuses 0, and says why
+    shape = parse_size(size) if size else (-(-detector.num_rows // step), -(-detector.num_columns // step))
     return parse_settings(View, {"size": shape, "pool": pool, **curve}, where="command line")
 
 

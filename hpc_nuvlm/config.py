@@ -20,7 +20,7 @@ Fraction = Annotated[float, Field(ge=0, le=1)]
 
 
 class Part(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
 
 Settings = TypeVar("Settings", bound=Part)
@@ -179,7 +179,9 @@ def load_settings(kind: type[Settings], path: Path, overrides: tuple[str, ...] =
         fields = yaml.safe_load(path.read_text())
     except FileNotFoundError as error:
         raise ConfigError(f"{path}: no such file; configurations are in configs/") from error
-    except yaml.YAMLError as error:
+    except OSError as error:
+        raise ConfigError(f"{path}: cannot be read: {error.strerror}; name a YAML file") from error
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise ConfigError(f"{path}: not YAML: {error}") from error
     if not isinstance(fields, dict):
         raise ConfigError(f"{path}: must be a mapping of keys to values")

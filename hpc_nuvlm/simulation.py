@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import Protocol
 
 from hpc_nuvlm.detector import Detector, detector_folder, load_detector
-from hpc_nuvlm.engine.place import Worker
 from hpc_nuvlm.errors import ConfigError
 from hpc_nuvlm.event import Event
 from hpc_nuvlm.interaction import Interaction
@@ -23,7 +22,7 @@ from hpc_nuvlm.store.pack import check_hits, check_split
 from hpc_nuvlm.store.parts import Blueprint
 from hpc_nuvlm.store.sidecar import Part, encode_contents
 from hpc_nuvlm.store.zarr_store import quantize, write_shard
-from hpc_nuvlm.workers import Make, Tick, do_parts
+from hpc_nuvlm.workers import Make, Tick
 
 GENERATOR = "nuvlm simulate"
 # Two events with so few hits may look the same by chance; with more, they are copies and a mistake of ours
@@ -116,7 +115,8 @@ class SimulationWork:
     @property
     def blueprint(self) -> Blueprint:
         interactions = self.settings.interactions
-        files = [*interactions.files, *([interactions.flux.file] if interactions.flux.file else [])]
+        flux = interactions.flux
+        files = interactions.files or ((flux.file,) if flux.kind == "csv" and flux.file else ())
         return Blueprint(
             kind="zarr",
             detector=self.detector,
@@ -164,21 +164,6 @@ class SimulationWork:
 
 def simulation_work(settings: Simulation, command: str = GENERATOR) -> SimulationWork:
     return SimulationWork(settings, load_detector(settings.detector, detector_folder()), command)
-
-
-def simulate_parts(
-    work: SimulationWork, out: Path, worker: Worker, on_progress: Callable[[int, int], None], stop: Callable[[], bool]
-) -> bool:
-    """Make this worker's parts in this process; False if `stop` said so. Publishes nothing."""
-    counts = {"made": 0, "kept": 0}
-
-    def count(kind: str, number: int) -> bool:
-        counts[kind] += number
-        on_progress(counts["made"], counts["kept"])
-        return not stop()
-
-    numbers = range(worker.number, len(work.ranges), worker.count)
-    return do_parts(work, out, numbers, lambda size: count("made", size), lambda size: count("kept", size))
 
 
 def _reader(settings: Simulation) -> Callable[[int], Interaction]:

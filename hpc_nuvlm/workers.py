@@ -73,7 +73,12 @@ def make_dataset(
         if manifest is not None:
             return Outcome(manifest, True, meter)
         do = _do_here if min(jobs, len(numbers)) <= 1 else _do_in_processes
-        finished = do(work, out, numbers, jobs, stop, meter)
+        try:
+            finished = do(work, out, numbers, jobs, stop, meter)
+        except UserError:
+            if worker.count == 1:  # others may yet finish parts
+                folder.give_up_if_empty()
+            raise
     return Outcome(folder.publish() if finished else None, finished, meter)
 
 

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Simulate a dataset on a cluster:
 #
-#   NUVLM_CLUSTER=mycluster sbatch slurm/prepare.sh configs/simulate/CONFIG.yaml /scratch/me/DATASET [a.b=c ...]
+#   NUVLM_CLUSTER=mycluster sbatch slurm/prepare.sh configs/simulate-dune.yaml /scratch/me/DATASET [a.b=c ...]
 #
 # The last task to finish publishes the dataset; nothing has to run after it. Whatever stops a job (time limit,
 # preemption, a broken node), the same sbatch line continues: finished shards are kept.

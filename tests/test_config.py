@@ -50,6 +50,10 @@ def test_there_are_configurations_to_load():
         (("evens=3",), "evens: no such key; did you mean 'events'?"),
         (("interactions.flux.lo_gev=1",), "interactions.flux.lo_gev: no such key; did you mean 'low_gev'?"),
         (("events=0",), "events = 0: Input should be greater than 0"),
+        (("seed=-1",), "seed = -1: Input should be greater than or equal to 0"),
+        (("response.gain=.inf",), "response.gain = inf: Input should be a finite number"),
+        (("cosmics.least_energy_gev=0.05",), "least_energy_gev = 0.05: Input should be greater than"),
+        (("cosmics.earliest_us=9000",), "earliest_us must not be above latest_us"),
     ],
 )
 def test_a_mistake_in_a_simulation_names_key_value_and_remedy(overrides, message):
@@ -109,6 +113,20 @@ def test_a_file_or_override_that_cannot_be_read_is_refused(tmp_path, text, overr
     path.write_text(text)
     with pytest.raises(ConfigError, match=message):
         load_run(path, overrides)
+
+
+def test_a_folder_or_a_file_that_is_no_text_is_refused(tmp_path):
+    with pytest.raises(ConfigError, match="cannot be read: Is a directory"):
+        load_run(tmp_path)
+    (tmp_path / "run.yaml").write_bytes(b"seed: \xe9\n")
+    with pytest.raises(ConfigError, match="not YAML"):
+        load_run(tmp_path / "run.yaml")
+
+
+def test_one_file_of_interactions_needs_no_list():
+    named = load_settings(Simulation, SIMULATIONS[0], ("interactions.files=a.root",)).interactions.files
+    assert named == (Path("a.root"),)
+    assert load_settings(Simulation, SIMULATIONS[0], ("interactions.files=[a.root]",)).interactions.files == named
 
 
 def test_a_run_cannot_be_changed():

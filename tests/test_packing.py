@@ -247,6 +247,11 @@ def test_arguments_that_make_no_sense_are_refused(changes, message):
         packing_of(asked(**changes), [])
 
 
+def test_a_pool_of_nothing_is_refused_by_name(drawn_dataset):
+    with pytest.raises(UserError, match="pool = 0: Input should be greater than 0"):
+        packing_of(asked(images=drawn_dataset, pool=0), [])
+
+
 def test_a_curve_that_does_not_exist_is_refused_by_name(drawn_dataset):
     with pytest.raises(UserError, match="command line: curve = 'loud'"):
         packing_of(asked(images=drawn_dataset, curve="loud"), [])

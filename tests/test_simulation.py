@@ -14,11 +14,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hpc_nuvlm.engine.place import Worker
-from hpc_nuvlm.errors import ConfigError, StoreError
+from hpc_nuvlm.engine.stop import StopRequest
+from hpc_nuvlm.errors import ConfigError, StoreError, UserError
 from hpc_nuvlm.simulate.settings import Simulation
-from hpc_nuvlm.simulation import plan_parts, simulate_parts, simulation_work
+from hpc_nuvlm.simulation import plan_parts, simulation_work
 from hpc_nuvlm.store import open_dataset, verify
 from hpc_nuvlm.store.parts import PartsFolder
+from hpc_nuvlm.workers import do_parts, make_dataset
 
 PROGRAM = Path(__file__).parent / "simulation_program.py"
 drawn_work = runpy.run_path(str(PROGRAM))["drawn_work"]
@@ -30,6 +32,19 @@ def settings(**changes) -> Simulation:
 
 def nothing(made: int, kept: int) -> None:
     pass
+
+
+def simulate_parts(work, out: Path, worker: Worker, on_progress, stop) -> bool:
+    """Make a worker's parts in this process; False if `stop` said so. Publishes nothing."""
+    counts = {"made": 0, "kept": 0}
+
+    def count(kind: str, number: int) -> bool:
+        counts[kind] += number
+        on_progress(counts["made"], counts["kept"])
+        return not stop()
+
+    numbers = range(worker.number, len(work.ranges), worker.count)
+    return do_parts(work, out, numbers, lambda size: count("made", size), lambda size: count("kept", size))
 
 
 def make(work, out: Path, num_workers: int = 1):
@@ -190,7 +205,7 @@ def test_what_was_stopped_by_a_signal_is_continued_by_the_same_command(tmp_path,
 def test_the_tasks_of_an_array_share_the_work(tmp_path):
     out = tmp_path / "out"
     array = {"SLURM_ARRAY_TASK_COUNT": "3", "SLURM_ARRAY_TASK_MIN": "0", "SLURM_ARRAY_TASK_MAX": "2"}
-    array |= {"SLURM_ARRAY_TASK_STEP": "1", "SLURM_PROCID": "0", "SLURM_NTASKS": "1"}
+    array |= {"SLURM_ARRAY_TASK_STEP": "1", "SLURM_PROCID": "0", "SLURM_STEP_NUM_TASKS": "1"}
     tasks = [start(out, 100, SLURM_ARRAY_TASK_ID=str(task), **array) for task in range(3)]
     said = "".join(finish(task, 0) for task in tasks)
     assert all(f"worker {number} of 3" in said for number in range(3)), said
@@ -216,13 +231,33 @@ def test_a_process_that_fails_ends_the_command_and_leaves_what_is_done(tmp_path,
 def test_a_rank_that_fails_leaves_the_others_alone(tmp_path):
     """Event 37 is in part 4 of 14, which belongs to worker 1 of 3."""
     out = tmp_path / "out"
-    environment = {"SLURM_NTASKS": "3"}
+    environment = {"SLURM_STEP_NUM_TASKS": "3"}
     ranks = [start(out, 100, "--bad", 37, SLURM_PROCID=str(rank), **environment) for rank in range(3)]
     for rank, code in enumerate((0, 2, 0)):
         finish(ranks[rank], code)
     assert len(list(out.glob(".part-*"))) >= 9 and not (out / "manifest.json").exists()
     finish(start(out, 100), 0)
     assert verify(out) == []
+
+
+@pytest.mark.parametrize(("num_workers", "left"), [(1, False), (2, True)])
+def test_a_mistake_found_before_the_first_part_is_not_in_the_way_of_its_correction(tmp_path, num_workers, left):
+    wrong, worker = drawn_work(20, bad=0), Worker(0, num_workers)
+    with pytest.raises(UserError, match="event 0 is bad"):
+        make_dataset(wrong, tmp_path, worker, 1, StopRequest())
+    assert (tmp_path / ".plan.json").exists() == left, "another worker may yet finish its parts"
+    if not left:
+        assert make_dataset(drawn_work(24), tmp_path, worker, 1, StopRequest()).manifest.num_events("train") == 19
+
+
+def test_a_flux_that_is_not_used_is_no_source(tmp_path):
+    files = {name: tmp_path / name for name in ("a.root", "b.csv")}
+    for path in files.values():
+        path.write_text("x")
+    flux = {"kind": "csv", "file": files["b.csv"]}
+    both = simulation_work(settings(interactions={"files": [files["a.root"]], "flux": flux}))
+    assert "b.csv" not in both.blueprint.source and "a.root (1 bytes)" in both.blueprint.source
+    assert "b.csv (1 bytes)" in simulation_work(settings(interactions={"flux": flux})).blueprint.source
 
 
 def test_files_that_do_not_exist_are_refused_by_name(tmp_path):

@@ -17,7 +17,8 @@ from hpc_nuvlm.errors import ConfigError
 # (rank, world size, local rank, local size), the first launcher whose size is set wins
 LAUNCHERS = {
     "torchrun, deepspeed": ("RANK", "WORLD_SIZE", "LOCAL_RANK", "LOCAL_WORLD_SIZE"),
-    "srun": ("SLURM_PROCID", "SLURM_NTASKS", "SLURM_LOCALID", "SLURM_NTASKS_PER_NODE"),
+    # Not SLURM_NTASKS: a batch script has that too, and a program that it starts without srun is alone
+    "srun": ("SLURM_PROCID", "SLURM_STEP_NUM_TASKS", "SLURM_LOCALID", "SLURM_NTASKS_PER_NODE"),
 }
 # Set by Open MPI, and by MPICH and Intel MPI (PMI)
 MPI_SIZES = ("OMPI_COMM_WORLD_SIZE", "PMI_SIZE")

@@ -65,5 +65,6 @@ def _detect_one(path: Path) -> Format:
             return form
     raise FormatError(
         f"{path}: holds none of the formats that can be read ({', '.join(FORMATS)}); "
-        "name another path, or convert it to one of these"
+        "name another path, or convert it to one of these (GENIE files hold interactions, not events: give them to "
+        "`nuvlm simulate` as interactions.files)"
     )

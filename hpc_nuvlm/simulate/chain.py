@@ -12,16 +12,17 @@ from hashlib import sha256
 import numpy as np
 
 from hpc_nuvlm.detector import Detector
-from hpc_nuvlm.errors import ConfigError
+from hpc_nuvlm.errors import ConfigError, UserError
 from hpc_nuvlm.event import Event, Identity
 from hpc_nuvlm.interaction import Interaction
+from hpc_nuvlm.simulate.ancestry import oldest
 from hpc_nuvlm.simulate.cosmics import cosmic_muons
 from hpc_nuvlm.simulate.decays import decay_short_lived
 from hpc_nuvlm.simulate.facts import truth_of, visible_facts
 from hpc_nuvlm.simulate.generator import Generator
 from hpc_nuvlm.simulate.response import Readout
 from hpc_nuvlm.simulate.settings import Corner, Simulation
-from hpc_nuvlm.simulate.transport import Transport
+from hpc_nuvlm.simulate.transport import Trace, Transport
 
 # Interaction number i of the user's files
 ReadInteraction = Callable[[int], Interaction]
@@ -39,6 +40,7 @@ class Simulator:
         self.settings = settings
         self._argon = box_of("argon", geometry.argon_low_mm, geometry.argon_high_mm, detector)
         self._vertices = box_of("vertex", geometry.vertex_low_mm, geometry.vertex_high_mm, detector)
+        check_inside(self._vertices, self._argon)
         self._generator = None if settings.interactions.files else Generator(settings.interactions)
         self._read_interaction = read_interaction
         self._transport = Transport(*self._argon)
@@ -51,8 +53,11 @@ class Simulator:
         interaction = self.interaction(number, rng)
         vertex_mm = tuple(rng.uniform(*self._vertices).tolist())
         cosmics = cosmic_muons(self.settings.cosmics, *self._argon, rng)
-        trace = self._transport.run(overlaid(interaction, vertex_mm, cosmics), vertex_mm, rng)
-        hits = self._readout.read(trace, rng)
+        try:
+            trace = self._transport.run(overlaid(interaction, vertex_mm, cosmics), vertex_mm, rng)
+        except UserError as error:
+            raise UserError(f"event {number}: {error}") from error
+        hits = self._readout.read(trace, rng, own_segments(interaction, trace))
         facts = visible_facts(interaction, trace, self._readout.inside(trace), self._argon)
         return Event(hits, truth_of(interaction, vertex_mm, facts), Identity(self._source, number))
 
@@ -74,6 +79,14 @@ def overlaid(interaction: Interaction, vertex_mm: Corner, cosmics: Interaction) 
     return replace(interaction, position_mm=position_mm, **joined)
 
 
+def own_segments(interaction: Interaction, trace: Trace) -> np.ndarray | None:
+    """(N,) True for segments of the interaction, False for what is laid over it; None if nothing is."""
+    num_own = len(interaction.pdg)
+    if len(trace.primary_track) == num_own:
+        return None
+    return np.isin(oldest(trace.track_parent), trace.primary_track[:num_own])[trace.track]
+
+
 def box_of(name: str, low_mm: Corner | None, high_mm: Corner | None, detector: Detector) -> tuple[Corner, Corner]:
     """Low and high corner: as given, else the detector's active volume."""
     low_mm = detector.volume_low_mm if low_mm is None else low_mm
@@ -86,6 +99,17 @@ def box_of(name: str, low_mm: Corner | None, high_mm: Corner | None, detector: D
     if any(low > high for low, high in zip(low_mm, high_mm, strict=True)):
         raise ConfigError(f"geometry.{name}: low corner {low_mm} is above high corner {high_mm}; exchange them")
     return low_mm, high_mm
+
+
+def check_inside(vertices_mm: tuple[Corner, Corner], argon_mm: tuple[Corner, Corner]) -> None:
+    """A ConfigError if an interaction could be outside of the argon, where nothing is followed."""
+    (low_mm, high_mm), (argon_low_mm, argon_high_mm) = vertices_mm, argon_mm
+    for low, high, argon_low, argon_high in zip(low_mm, high_mm, argon_low_mm, argon_high_mm, strict=True):
+        if low < argon_low or high > argon_high:
+            raise ConfigError(
+                f"geometry: vertices from {low_mm} to {high_mm} mm are not all in the argon, which is from "
+                f"{argon_low_mm} to {argon_high_mm}; set vertex_low_mm and vertex_high_mm inside of it"
+            )
 
 
 def source_digest(settings: Simulation) -> str:

@@ -16,12 +16,13 @@ from hpc_nuvlm.simulate.nucleus import HBARC_GEV_FM, Nucleus
 # f_pi = 0.93 m_pi; axial mass; real over imaginary forward amplitude; nuclear scale [fm]: RS, and GENIE's defaults
 DECAY_CONSTANT_GEV, AXIAL_MASS_GEV, REAL_RATIO, SCALE_FM = 0.93 * 0.13957, 1.0, 0.3, 1.0
 MB_TO_GEV2 = 1.0 / 0.3893794
-# BS, table I: kinetic energy [GeV], A1 [mb/GeV2] and b1 [1/GeV2] of dsigma/dt = A1 exp(-b1 |t|), pions on carbon
+# BS, table I, as GENIE has it: kinetic energy [GeV], A1 [mb/GeV2] and b1 [1/GeV2] of dsigma/dt = A1 exp(-b1 |t|), pions
+# on carbon
 CARBON_KINETIC_GEV = np.array([0.0, 0.076, 0.080, 0.100, 0.148, 0.162, 0.226, 0.486, 0.584, 0.662, 0.766, 0.870])
 CARBON_A = np.array([0.0, 11600, 14700, 18300, 21300, 22400, 16400, 5730, 4610, 4570, 4930, 5140])
 CARBON_B = np.array([116, 116, 109, 89.8, 91.0, 89.2, 80.8, 54.6, 55.2, 58.4, 60.5, 62.2])
 # Pion-nucleon cross sections [mb] in RS's form above 1 GeV: mean of pi+ p and pi- p, total and inelastic, against
-# energy [GeV]: Review of Particle Physics 2024, section 52
+# energy [GeV]: approximate points, drawn by hand after the PDG's compilation
 HIGH_GEV = np.array([1.0, 1.5, 2.0, 3.0, 5.0, 10.0, 20.0, 60.0])
 HIGH_TOTAL_MB = np.array([38.0, 34.0, 32.0, 30.0, 27.5, 25.5, 24.5, 24.0])
 HIGH_INELASTIC_MB = np.array([23.0, 24.0, 24.0, 23.5, 22.5, 21.8, 21.2, 20.8])

@@ -51,7 +51,7 @@ TRACK_MM = 50.0
 PRONG_MM = 10.0
 # MicroBooNE's threshold for a proton that its selections claim (P. Abratenko et al., Phys. Rev. D 105, 112004 (2022));
 # its range, 15 mm, is three pixels. ArgoNeuT saw protons of 21 MeV by eye (R. Acciarri et al., Phys. Rev. D 90, 012008
-# (2014)), on wires 4 mm apart.
+# (2014)), on wires 4 mm apart. Both as commonly quoted, not checked against the originals.
 PROTON_MEV, PROTON_SEEN_MEV = 40.0, 20.0
 # Near the critical energy, 32.8 MeV (Particle Data Group), an electron begins to shower
 SHOWER_MEV = 30.0

@@ -12,6 +12,8 @@ from hpc_nuvlm.errors import ConfigError, FormatError
 from hpc_nuvlm.simulate.settings import Flux
 
 NUM_POINTS = 4001
+# The published set-up: arXiv:2508.19376
+DEFAULT_HIGH_GEV = 10.0
 
 
 def read_csv(path: Path) -> tuple[np.ndarray, np.ndarray]:
@@ -21,7 +23,7 @@ def read_csv(path: Path) -> tuple[np.ndarray, np.ndarray]:
             f"flux.file: there is no file {path}; give a CSV of two columns, energy [GeV] and flux per GeV"
         )
     rows: list[tuple[float, float]] = []
-    for number, line in enumerate(path.read_text().splitlines(), start=1):
+    for number, line in enumerate(path.read_text(errors="replace").splitlines(), start=1):
         text = line.split("#")[0].strip()
         if not text or (not rows and any(c.isalpha() and c not in "eE" for c in text)):
             continue
@@ -58,12 +60,14 @@ class Spectrum:
     """Energies by a flux between two limits; `weight` (energies [GeV] -> factor) multiplies it."""
 
     def __init__(self, settings: Flux, weight: Callable[[np.ndarray], np.ndarray] | None = None):
-        low, high = settings.low_gev, settings.high_gev
+        low, high = settings.low_gev, DEFAULT_HIGH_GEV if settings.high_gev is None else settings.high_gev
         table = read_csv(settings.file) if settings.kind == "csv" and settings.file is not None else None
         if settings.kind == "csv" and table is None:
             raise ConfigError("flux.kind is csv, but flux.file is not set; name a CSV of energy [GeV] and flux per GeV")
         if table is not None:
-            low, high = max(low, table[0][0]), min(high, table[0][-1])
+            end = table[0][-1]
+            low, high = max(low, table[0][0]), end if settings.high_gev is None else min(high, end)
+        self.high_gev = high
         if not low < high:
             raise ConfigError(f"flux: low_gev {low:g} is not below high_gev {high:g}; events need a range of energies")
         if settings.kind == "power_law" and settings.index <= -1.0 and low <= 0.0:

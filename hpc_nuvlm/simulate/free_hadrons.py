@@ -1,7 +1,9 @@
 """Cross sections of hadrons on free nucleons: what an intranuclear cascade works with.
 
-Nucleons: Cugnon, L'Hôte and Vandermeulen, Nucl. Instrum. Meth. B 111 (1996) 215, eq. 1 to 7. Mesons and antinucleons:
-anchors read off the PDG's cross-section figures (Review of Particle Physics 2024, section 53; to about 10 %).
+Nucleons: Cugnon, L'Hôte and Vandermeulen, Nucl. Instrum. Meth. B 111 (1996) 215, with the constants that INCL++ in
+Geant4 has; INCL++ keeps the middle formula of unlike nucleons up to 1 GeV/c, where the line here, from 0.8 GeV/c on, is
+up to 10 % lower. Mesons and antinucleons: approximate points, drawn by hand after the PDG's compilation of total cross
+sections and not read off it: to about 10 %, K- and antinucleons to about 20 %, the shares of channels more roughly.
 """
 
 from __future__ import annotations
@@ -81,9 +83,10 @@ KAON_MINUS_EXCHANGE = ((5, 0.15), (100, 0.12), (400, 0.15), (1000, 0.05), (3000,
 ANTIPROTON_PROTON = ((10, 320), (50, 210), (150, 155), (400, 118), (1000, 96), (3000, 74), (1e4, 56), (1e5, 43))
 ANTIPROTON_REST = ((10, 0.65), (150, 0.63), (1000, 0.66), (1e4, 0.78), (1e5, 0.82))
 ANTIPROTON_EXCHANGE = ((10, 0.06), (150, 0.07), (1000, 0.06), (3000, 0.03), (1e4, 0.0))
-# Absorption of a pion on a pair at the nucleus's central density [mb]: the shape of pi+ d -> p p (Ritchie, Phys. Rev.
-# C 44 (1991) 533: s-wave tail and Delta peak), the size set so that the cascade absorbs what LADS measured on argon,
-# 393 +- 21, 366 +- 22 and 282 +- 21 mb of pi+ at 118, 162 and 239 MeV (D. C. Rowntree, thesis, MIT 1995)
+# Absorption of a pion on a pair at the nucleus's central density [mb]: drawn by hand in the shape of pi+ d -> p p
+# (s-wave tail and Delta peak; Ritchie, Phys. Rev. C 44 (1991) 533, not checked against the original), the size set so
+# that the cascade absorbs what LADS measured on argon, 393 +- 21, 366 +- 22 and 282 +- 21 mb of pi+ at 118, 162 and
+# 239 MeV (D. C. Rowntree, thesis, MIT 1995, abstract)
 PION_ABSORPTION = (
     (5, 27), (10, 20), (30, 17), (50, 20), (80, 32), (110, 54), (140, 105), (170, 140), (200, 115), (240, 52),
     (280, 24), (340, 9), (400, 4), (500, 2), (700, 1.4), (1000, 1), (2000, 0.2), (4000, 0),

@@ -40,14 +40,16 @@ class Generator:
                 f"interactions.flavours is {settings.flavours}: name neutrinos by PDG code "
                 f"({', '.join(map(str, NEUTRINOS))}) with at least one share above 0"
             )
-        if settings.flux.high_gev > HIGHEST_EVENT_GEV:
-            raise ConfigError(
-                f"interactions.flux.high_gev is {settings.flux.high_gev:g}; the models end at {HIGHEST_EVENT_GEV:g} GeV"
-            )
         self.flavours = list(shares)
         self.cumulative = np.cumsum(list(shares.values())) / sum(shares.values())
         self.cross_sections = {pdg: CrossSections(pdg, nucleus) for pdg in shares}
         self.spectra = {pdg: Spectrum(settings.flux, self._weight(pdg)) for pdg in shares}
+        highest_gev = max(spectrum.high_gev for spectrum in self.spectra.values())
+        if highest_gev > HIGHEST_EVENT_GEV:
+            raise ConfigError(
+                f"interactions.flux reaches {highest_gev:g} GeV; the models end at {HIGHEST_EVENT_GEV:g} GeV; "
+                "set flux.high_gev"
+            )
 
     def _weight(self, pdg: int):
         """Factor of the flux at each energy: the cross section, or just whether there is any."""

@@ -3,19 +3,21 @@
 Anchors are joined by straight lines in ln T (T: kinetic energy [MeV]).
 
 Argon, inelastic (quasi-elastic knock-out counts)
-* pi+, pi-: Barashenkov's evaluation for calcium, which differs from argon by 0.3 % in mass number (Barashenkov and
-  Toneev, Interactions of High-Energy Particles and Nuclei with Nuclei, Atomizdat 1972; as in Geant4's
-  G4UPiNuclearCrossSection), scaled by 0.989 so that the high-energy limit is the pion interaction length of argon in
-  the PDG's atomic and nuclear properties, 149.0 g/cm2. At lower energies cross sections are larger, lengths shorter.
-* p, n: Letaw, Silberberg and Tsao, Astrophys. J. Suppl. 51 (1983) 271, eq. 1 and 2. That counts quasi-elastic
-  scattering, which the PDG's nuclear interaction length, 119.7 g/cm2, leaves out, so between 3 and 50 GeV it is brought
-  down to the latter. Neutrons below 20 MeV: rough energy averages, as evaluated data for 40Ar have them, to 20 to 30 %.
-* K+: 380 mb (ProtoDUNE-SP at 6 and 7 GeV/c: 380 +- 26 and 379 +- 35 mb, arXiv:2408.00582), a little less below
-  300 MeV. K-, antinucleons: rough (20 %), hydrogen data scaled by the nucleus's size. K0L: mean of K+ and K-.
+* pi+, pi-: Barashenkov's evaluation for calcium, which differs from argon by 0.3 % in mass number, as Geant4's
+  G4UPiNuclearCrossSection tabulates it, scaled by 0.989 so that the high-energy limit is the pion interaction length of
+  argon in the PDG's atomic and nuclear properties, 149.0 g/cm2 (quoted from there, the page not checked again). At
+  lower energies cross sections are larger, lengths shorter.
+* p, n: Letaw, Silberberg and Tsao, Astrophys. J. Suppl. 51 (1983) 271, as codes of cosmic-ray propagation have it. That
+  counts quasi-elastic scattering, which the PDG's nuclear interaction length, 119.7 g/cm2, leaves out, so between 3 and
+  50 GeV it is brought down to the latter. Neutrons below 20 MeV: rough averages drawn by hand, to 20 to 30 %.
+* K+: 380 mb (ProtoDUNE-SP at 6 and 7 GeV/c, as quoted from arXiv:2408.00582, not checked: 380 +- 26 and 379 +- 35 mb),
+  a little less below 300 MeV. K-, antinucleons: drawn by hand (20 %), hydrogen scaled by the nucleus's size. K0L: mean
+  of K+ and K-.
 
-Argon, total: neutrons from smooth averages of measurements on Ca and Ar (Finlay et al., Phys. Rev. C 47 (1993) 237;
-CAPTAIN, Phys. Rev. Lett. 123 (2019) 042502: 0.91 +- 0.13 b from 100 to 800 MeV) up to the PDG's nuclear collision
-length, 75.7 g/cm2; good to 20 % below 10 MeV, where resonances are averaged over; the minimum at 57 keV is kept.
+Argon, total: neutrons by approximate points, drawn by hand: through CAPTAIN's 0.91 +- 0.13 b from 100 to 800 MeV (Phys.
+Rev. Lett. 123 (2019) 042502), below that in the shape known from calcium (Finlay et al., Phys. Rev. C 47 (1993) 237,
+not read off), at the end to the PDG's nuclear collision length, 75.7 g/cm2. Perhaps 20 % below 10 MeV, where resonances
+are averaged over; the minimum at 57 keV is kept.
 Capture: 1/v from 0.673 b at 2200 m/s (ACED, Phys. Rev. D 99 (2019) 103021).
 """
 
@@ -117,7 +119,7 @@ def joined(anchors: tuple, kinetic_mev: np.ndarray) -> np.ndarray:
 
 
 def letaw_mb(kinetic_mev: np.ndarray) -> np.ndarray:
-    """Inelastic cross section [mb] of nucleons on argon above 10 MeV (Letaw et al. 1983, eq. 1 and 2)."""
+    """Inelastic cross section [mb] of nucleons on argon above 10 MeV (Letaw et al. 1983)."""
     mass_number = ATOMIC_MASS_G_PER_MOL
     limit = 45 * mass_number**0.7 * (1 + 0.016 * np.sin(5.3 - 2.63 * np.log(mass_number)))
     return limit * (1 - 0.62 * np.exp(-kinetic_mev / 200) * np.sin(10.9 * kinetic_mev**-0.28))
@@ -139,7 +141,7 @@ def argon_mb(kinetic_mev: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     elastic = ELASTIC_TO_INELASTIC * inelastic
     for species, anchors in ((PION_MINUS, PION_MINUS_TOTAL), (PION_PLUS, PION_PLUS_TOTAL)):
         elastic[species] = PION_SCALE * joined(tuple(zip(PION_MEV, anchors)), kinetic_mev) - inelastic[species]
-    # Nucleus and pion repel each other: 0 at 1 MeV
+    # Nucleus and pion repel each other: 0 at 1 MeV, in the form that Geant4 has
     repelled = np.sqrt(np.clip((kinetic_mev - 1) / 19, 0, 1))
     inelastic[PION_PLUS] *= repelled
     elastic[PION_PLUS] *= repelled

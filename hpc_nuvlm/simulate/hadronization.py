@@ -26,7 +26,8 @@ LEVY = {2: 7.93, 1: 5.22, 0: 5.22, -1: 7.93}
 ALL_TO_CHARGED = 1.5
 # Chance of a strange baryon: a + b ln W2 (AGKY section 2.2)
 HYPERON_A, HYPERON_B = 0.0220, 0.0420
-# Pairs of mesons after the charge is balanced: 2 pi0, pi+ pi-, K+ K-, K0 anti-K0
+# Pairs of mesons after the charge is balanced: 2 pi0, pi+ pi-, K+ K-, K0 anti-K0, with the shares that GENIE took later
+# (its AGKYLowW2019) for fewer strange hadrons
 PAIRS = (((PION_ZERO, PION_ZERO), 0.3133), ((PION_PLUS, PION_MINUS), 0.6267), ((321, -321), 0.03), ((311, -311), 0.03))
 LAMBDA, KAON_PLUS, KAON_ZERO = 3122, 321, 311
 # Chance that the baryon is a proton, by charge: quarks left over, AGKY section 2.2

@@ -15,21 +15,22 @@ from hpc_nuvlm.simulate.resonance_decay import TWO_PION_STATES, pick
 from hpc_nuvlm.simulate.species import MASS_GEV, NEUTRON, PION_MINUS, PION_PLUS, PION_ZERO, PROTON
 
 MB_TO_FM2 = 0.1
-# Forward peak of elastic scattering at high energy, exp(b t) [1/GeV2]: RPP 2024 section 52, b about 7 at a few GeV
+# Forward peak of elastic scattering at high energy, exp(b t) [1/GeV2]: our round value; b of about 7 is usually quoted
+# for a few GeV
 ELASTIC_SLOPE = 6.0
 PION_CHARGE = {PION_PLUS: 1, PION_MINUS: -1, PION_ZERO: 0}
 BY_CHARGE = {1: PION_PLUS, -1: PION_MINUS, 0: PION_ZERO}
 # Share of pion collisions that are absorption on a pair of nucleons, at the density of the nucleus' centre (elsewhere
 # by its square root) and below 0.25 GeV of kinetic energy; falls to 0 at 0.65. Set so that carbon absorbs pions as
-# measured: DUET, E.S. Pinzon Guerra et al., Phys. Rev. C95 (2017) 045203; D. Ashery et al., Phys. Rev. C23 (1981) 2173
+# measured by DUET, E.S. Pinzon Guerra et al., Phys. Rev. C95 (2017) 045203: 154 to 182 mb from 202 to 295 MeV/c
 ABSORPTION_SHARE, ABSORPTION_FLAT_GEV, ABSORPTION_END_GEV = 0.55, 0.25, 0.65
 
 
 def nucleon_nucleon_mb(kinetic_gev: float, same: bool) -> float:
     """Total cross section [mb] of two nucleons; kinetic energy in the target's rest frame.
 
-    N. Metropolis et al., Phys. Rev. 110 (1958) 204 (their equation 7) up to 0.33 GeV; above, straight lines to the
-    plateaus of RPP 2024 section 52: 47 mb (pp) and 40 mb (np) at 1 GeV, 42 mb from 2 GeV.
+    N. Metropolis et al., Phys. Rev. 110 (1958) 204, as other codes have the formula, up to 0.33 GeV; above, straight
+    lines through approximate points, drawn by hand after the PDG's compilation.
     """
     kinetic = max(kinetic_gev, 0.015)
     if kinetic < 0.33:
@@ -44,15 +45,15 @@ def nucleon_nucleon_mb(kinetic_gev: float, same: bool) -> float:
 
 
 def inelastic_share(kinetic_gev: float) -> float:
-    """Chance that two colliding nucleons make a pion: 0 below 0.3 GeV, 0.5 at 1 GeV, 0.7 at high energy (ibid.)."""
+    """Chance that two colliding nucleons make a pion: 0 below 0.35 GeV, 0.5 at 1 GeV, 0.7 at most; a rough line."""
     return min(0.7, max(0.0, 0.5 * (kinetic_gev - 0.35) / 0.65))
 
 
 def pion_nucleon_mb(kinetic_gev: float, charge_product: float) -> float:
     """Total cross section [mb] of a pion on a nucleon; charge_product: +1 pi+ p or pi- n, -1 the opposite, 0 a pi0.
 
-    Delta(1232) with a running width, isospin 3/2 alone (9 : 3 : 6), plus the higher resonances and a plateau; drawn
-    through the compilation of RPP 2024, section 52.
+    Delta(1232) with a running width, isospin 3/2 alone (9 : 3 : 6), plus the higher resonances and a plateau; shaped by
+    hand after the PDG's compilation, not a fit.
     """
     pion, nucleon = 0.138, 0.939
     w = math.sqrt((pion + nucleon) ** 2 + 2.0 * nucleon * kinetic_gev)
@@ -112,7 +113,7 @@ def collide_pion(
     """Products of a pion and a nucleon: elastic, with exchanged charge, or with one more pion."""
     total = tuple(map(sum, zip(projectile, target)))
     charge = PION_CHARGE[codes[0]] + (codes[1] == PROTON)
-    # Two pions: 0 below 0.3 GeV, most of the cross section above 1 GeV (RPP 2024 section 52: inelastic over total)
+    # Two pions: 0 below 0.3 GeV, most of the cross section above 1 GeV; a rough line
     if (
         rng.random() < min(0.75, max(0.0, (kinetic_gev - 0.3) * 1.2))
         and mass(total) > 1.25
@@ -152,7 +153,8 @@ def absorb(
 ) -> list[tuple[int, FourVector]] | None:
     """Two nucleons that take a pion's energy, back to back in their rest frame; the pair is mostly neutron-proton."""
     charge = PION_CHARGE[pion]
-    # Quasi-deuterons take most pions: O. Hen et al., Rev. Mod. Phys. 89 (2017) 045002, np share about 0.9
+    # Some nine in ten correlated pairs are np (O. Hen et al., Rev. Mod. Phys. 89 (2017) 045002, as commonly quoted);
+    # those that take pions are taken to be alike
     struck = 1
     if rng.random() > 0.9:
         struck = 0 if charge > 0 else 2 if charge < 0 else 2 * int(rng.random() < 0.5)

@@ -17,7 +17,7 @@ from hpc_nuvlm.simulate.species import MASS_GEV, NEUTRON, NUCLEON_GEV, PROTON
 HBARC_GEV_FM = 0.1973269804
 # A. Bodek, J.L. Ritchie, Phys. Rev. D23 (1981) 1070, equation 7: tail from correlated pairs, cut at 0.5 GeV as in GENIE
 TAIL_PER_GEV, TAIL_HIGHEST_GEV = 2.0, 0.5
-# Energy that holds the last nucleon [GeV]; typical of medium nuclei, M. Wang et al., Chin. Phys. C45 (2021) 030003
+# Energy that holds the last nucleon [GeV]: a round value for medium nuclei; of 40Ar it is 9.9 (n) and 12.5 MeV (p)
 SEPARATION_GEV = 0.008
 
 
@@ -90,7 +90,7 @@ class Nucleus:
 
 # Fermi momenta and removal energies: GENIE, arXiv:1510.05494, after E.J. Moniz et al., Phys. Rev. Lett. 26 (1971) 445.
 # Density of argon: H. de Vries et al., Atom. Data Nucl. Data Tables 36 (1987) 495; of carbon: set to the charge radius
-# there, 2.47 fm. Masses: Wang et al., as above.
+# there, 2.47 fm. Masses: M. Wang et al., Chin. Phys. C45 (2021) 030003.
 ARGON = Nucleus(1000180400, 18, 22, 37.21552, 0.0295, (0.242, 0.259), 3.53, 0.542)
 CARBON = Nucleus(1000060120, 6, 6, 11.17486, 0.025, (0.221, 0.221), 2.15, 0.50)
 

@@ -16,7 +16,7 @@ from hpc_nuvlm.simulate.species import NUCLEON_GEV
 BODEK_YANG_A, BODEK_YANG_B = 0.538, 0.305
 VALENCE_UP, VALENCE_DOWN, SEA_UP, SEA_DOWN = (0.291, 0.189), (0.202, 0.255), 0.363, 0.621
 # Sea and scales are fitted to measured total cross sections: sigma/E = 0.677 (neutrinos) and 0.334 (antineutrinos)
-# e-38 cm2/GeV at high energy, isoscalar nucleon (Review of Particle Physics 2024, section 51), and MINOS' points at
+# e-38 cm2/GeV at high energy, isoscalar nucleon (the PDG's averages, as commonly quoted), and MINOS' points at
 # 5 to 50 GeV (P. Adamson et al., Phys. Rev. D81 (2010) 072002). Barger and Phillips' own sea is 0.145.
 SEA = 0.30
 SCALE = {1: 0.90, -1: 1.08}

@@ -3,6 +3,7 @@
 Birks:        R = A / (1 + k (dE/dx) / (density x field)).     S. Amoruso et al. (ICARUS), NIM A 523 (2004) 275
 modified box: R = ln(alpha + b) / b, b = beta (dE/dx) / (density x field).
               R. Acciarri et al. (ArgoNeuT), JINST 8 (2013) P08005
+The constants are those of LArSoft (PhysicalConstants.h).
 """
 
 from __future__ import annotations

@@ -55,20 +55,25 @@ class Readout:
         # (V, 2): wire of row 0 and time [columns] of column 0 in the maps of the event read last
         self._windows = np.zeros((detector.num_views, 2))
 
-    def read(self, trace, rng: np.random.Generator) -> Hits:
-        """Hits of the detector: deposits (voxels) or pixels (wires)."""
-        return self.read_with_losses(trace, rng)[0]
+    def read(self, trace, rng: np.random.Generator, own: np.ndarray | None = None) -> Hits:
+        """Hits of the detector: deposits (voxels) or pixels (wires).
 
-    def read_with_losses(self, trace, rng: np.random.Generator) -> tuple[Hits, dict[str, float]]:
+        `own` (N,) bool: segments of the interaction, None: all. Its hits alone decide where a map of wires lies, as
+        where a trigger and a cluster of hits told it from cosmic muons.
+        """
+        return self.read_with_losses(trace, rng, own)[0]
+
+    def read_with_losses(
+        self, trace, rng: np.random.Generator, own: np.ndarray | None = None
+    ) -> tuple[Hits, dict[str, float]]:
         """Hits, and the electrons that made none, by reason: recombined, captured, outside, dead, below_threshold."""
         lost = np.zeros(kernel.NUM_LOST)
-        is_electron = np.isin(trace.track_pdg, ELECTRON_PDG)[trace.track] if len(trace.track) else np.zeros(0, bool)
-        clouds = np.empty((kernel.count_pieces(trace.start_mm, trace.end_mm, self.drift.step_mm), kernel.NUM_CLOUD))
-        count = kernel.drift_segments(
-            trace.start_mm, trace.end_mm, trace.energy_mev, trace.time_ns, is_electron, self.drift, clouds, lost
-        )
-        read = self._read_voxels if self.settings.kind == "voxels" else self._read_wires
-        hits = read(clouds[:count], lost, rng)
+        clouds = self._clouds(trace, slice(None), lost)
+        if self.settings.kind == "voxels":
+            hits = self._read_voxels(clouds, lost, rng)
+        else:
+            own_clouds = None if own is None else self._clouds(trace, own, np.zeros(kernel.NUM_LOST))
+            hits = self._read_wires(clouds, own_clouds, lost, rng)
         names = ("recombined", "captured", "outside", "dead", "below_threshold")
         return hits, dict(zip(names, lost.tolist(), strict=True))
 
@@ -83,6 +88,14 @@ class Readout:
         size = np.array([self.detector.num_rows, self.detector.num_columns])
         places = np.einsum("vka,na->nvk", self.detector.projections, middle) / self.detector.pitches_mm - self._windows
         return ((places >= 0) & (places < size)).all(axis=2).sum(axis=1) >= min(2, self.detector.num_views)
+
+    def _clouds(self, trace, chosen: slice | np.ndarray, lost: np.ndarray) -> np.ndarray:
+        """What arrives at the anode of the chosen segments."""
+        is_electron = np.isin(trace.track_pdg, ELECTRON_PDG)[trace.track] if len(trace.track) else np.zeros(0, bool)
+        every = (trace.start_mm, trace.end_mm, trace.energy_mev, trace.time_ns, is_electron)
+        segments = [column[chosen] for column in every]
+        clouds = np.empty((kernel.count_pieces(*segments[:2], self.drift.step_mm), kernel.NUM_CLOUD))
+        return clouds[: kernel.drift_segments(*segments, self.drift, clouds, lost)]
 
     def _read_voxels(self, clouds: np.ndarray, lost: np.ndarray, rng: np.random.Generator) -> Hits:
         settings, grid = self.settings, self._grid
@@ -102,17 +115,19 @@ class Readout:
             "deposits", {"x_mm": centre[:, 0], "y_mm": centre[:, 1], "z_mm": centre[:, 2], "energy_mev": energy}
         )
 
-    def _read_wires(self, clouds: np.ndarray, lost: np.ndarray, rng: np.random.Generator) -> Hits:
-        parts = [self._read_plane(plane, clouds, lost, rng) for plane in self._planes]
+    def _read_wires(self, clouds, own_clouds, lost: np.ndarray, rng: np.random.Generator) -> Hits:
+        parts = [self._read_plane(plane, clouds, own_clouds, lost, rng) for plane in self._planes]
         return Hits("pixels", {name: np.concatenate([part[name] for part in parts]) for name in parts[0]})
 
-    def _read_plane(self, plane: wire_kernel.Plane, clouds, lost, rng) -> dict[str, np.ndarray]:
-        wires, detector = self.settings.wires, self.detector
-        size = detector.num_rows, detector.num_columns
-        wire, hits = wire_kernel.find_hits(clouds, plane, self.drift, lost, rng)
-        is_reversed = detector.planes[plane.number].name in wires.reversed_views
-        column, charge = hits[:, pulses.TIME] / pulses.SAMPLES_PER_COLUMN, hits[:, pulses.CHARGE]
-        row, column, *window = windows.place_hits(wire, column, *size, wires.placement == "scan", is_reversed)
+    def _read_plane(self, plane: wire_kernel.Plane, clouds, own_clouds, lost, rng) -> dict[str, np.ndarray]:
+        wires, size = self.settings.wires, (self.detector.num_rows, self.detector.num_columns)
+        wire, time, charge = self._find_hits(plane, clouds, lost, rng)
+        row, column, *window = self._place(plane, wire, time)
+        if own_clouds is not None:
+            own_wire, own_time, _ = self._find_hits(plane, own_clouds, np.zeros(kernel.NUM_LOST), rng)
+            if len(own_wire):
+                *_, top, begin = self._place(plane, own_wire, own_time)
+                row, column, window = *in_window(wire, time, top, begin, size), (top, begin)
         self._windows[plane.number] = window
         if wires.noise_hits:
             row, column, charge = with_noise_hits(row, column, charge, plane, wires.noise_hits, size, rng)
@@ -120,6 +135,18 @@ class Readout:
         lost[kernel.OUTSIDE] += outside
         value = np.minimum(np.ceil(charge / wires.electrons_per_count), wires.largest_value)
         return {"plane": np.full(len(row), plane.number), "row": row, "column": column, "charge": value}
+
+    def _find_hits(self, plane: wire_kernel.Plane, clouds, lost, rng) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Wire, time [columns] and charge [electrons] of the hits."""
+        wire, hits = wire_kernel.find_hits(clouds, plane, self.drift, lost, rng)
+        return wire, hits[:, pulses.TIME] / pulses.SAMPLES_PER_COLUMN, hits[:, pulses.CHARGE]
+
+    def _place(self, plane: wire_kernel.Plane, wire: np.ndarray, time: np.ndarray):
+        """Row and column of the hits in the map that they lay out; the wire and the time [columns] of its corner."""
+        wires, detector = self.settings.wires, self.detector
+        is_reversed = detector.planes[plane.number].name in wires.reversed_views
+        size = detector.num_rows, detector.num_columns
+        return windows.place_hits(wire, time, *size, wires.placement == "scan", is_reversed)
 
 
 class VoxelGrid:
@@ -208,6 +235,13 @@ def pulse_shapes(settings: Response, shaping_us: float, sample_mm: float) -> tup
     half = math.ceil(3.0 * widths.max())
     shapes = np.exp(-0.5 * (np.arange(-half, half + 1) / widths[:, None]) ** 2)
     return shapes / shapes.sum(axis=1, keepdims=True), widths
+
+
+def in_window(wire, time, top: int, begin: float, size: tuple[int, int]) -> tuple[np.ndarray, np.ndarray]:
+    """Row and column of hits in the map that begins at wire `top` and time `begin` [columns]; -1: outside."""
+    row, column = wire - top, np.floor(time - begin).astype(np.int64)
+    outside = (row < 0) | (row >= size[0]) | (column < 0) | (column >= size[1])
+    return np.where(outside, -1, row), np.where(outside, -1, column)
 
 
 def with_noise_hits(row, column, charge, plane, mean_number, size, rng):

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import Field
+from pydantic import BeforeValidator, Field, model_validator
 
 from hpc_nuvlm.config import Fraction, Part, PositiveInt
 
@@ -13,6 +13,13 @@ Positive = Annotated[float, Field(gt=0)]
 NotNegative = Annotated[float, Field(ge=0)]
 NotNegativeInt = Annotated[int, Field(ge=0)]
 Corner = tuple[float, float, float]
+# Total energy of a muon at rest, rounded up
+MUON_AT_REST_GEV = 0.10566
+
+
+def _listed(value: Any) -> Any:
+    """One path as a list of it."""
+    return [value] if isinstance(value, str | Path) else value
 
 
 class Flux(Part):
@@ -21,7 +28,8 @@ class Flux(Part):
     kind: Literal["uniform", "power_law", "csv"] = "uniform"
     # Our own generator makes no event below 0.1 GeV or below the threshold of what is asked for, and none above 50 GeV
     low_gev: NotNegative = 0.0
-    high_gev: Positive = 10.0
+    # None: 10, the published set-up; or the last line of a CSV
+    high_gev: Positive | None = None
     # power_law: events per GeV ~ energy ** index
     index: float = -2.0
     # csv: two columns, energy [GeV] and flux per GeV (any scale); a first line of names is allowed
@@ -39,7 +47,7 @@ class Interactions(Part):
     # Share of charged-current events; None: by the cross sections at each energy
     cc_fraction: Fraction | None = None
     # Files of a real generator (GENIE gst or gRooTracker) used instead of our own; event i is entry i
-    files: tuple[Path, ...] = ()
+    files: Annotated[tuple[Path, ...], BeforeValidator(_listed)] = ()
     # Final-state interactions of pions and nucleons inside the nucleus
     fsi: bool = True
 
@@ -63,8 +71,18 @@ class Cosmics(Part):
     # They come at times uniform in here, relative to the interaction (which is at 0): 2.25 ms is a drift of 3.6 m
     earliest_us: float = -2250.0
     latest_us: float = 2250.0
-    least_energy_gev: Positive = 1.0
+    # Total energies
+    least_energy_gev: Annotated[float, Field(ge=MUON_AT_REST_GEV)] = 1.0
     greatest_energy_gev: Positive = 1000.0
+
+    @model_validator(mode="after")
+    def _limits_are_in_order(self):
+        if self.earliest_us > self.latest_us or self.least_energy_gev >= self.greatest_energy_gev:
+            raise ValueError(
+                "earliest_us must not be above latest_us, and least_energy_gev must be below greatest_energy_gev; "
+                "exchange them"
+            )
+        return self
 
 
 class Wires(Part):
@@ -132,7 +150,7 @@ class Simulation(Part):
 
     detector: str
     events: PositiveInt = 1000
-    seed: int = 1
+    seed: NotNegativeInt = 1
     interactions: Interactions = Interactions()
     geometry: Geometry = Geometry()
     cosmics: Cosmics = Cosmics()

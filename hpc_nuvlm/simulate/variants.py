@@ -39,6 +39,9 @@ VARIANTS: dict[str, dict[str, Any]] = {
     "dead_wires_5_percent": {"dead_fraction": 0.05},
     "dead_wires_20_percent": {"dead_fraction": 0.2},
 }
+# Settings that one kind of readout does not look at
+NOT_OF_VOXELS = {"wires"}
+NOT_OF_WIRES = {"voxel_mm", "noise_electrons", "threshold_electrons", "saturation_electrons"}
 
 
 def vary(response: Response) -> Response:
@@ -50,17 +53,25 @@ def vary(response: Response) -> Response:
         hint = f"did you mean {close[0]!r}?" if close else f"there are {', '.join(VARIANTS)}"
         raise ConfigError(f"response.variant = {response.variant!r}: no such variant; {hint}")
     fields = response.model_dump()
-    before = response.model_dump()
     for path, change in VARIANTS[response.variant].items():
         part, _, name = path.rpartition(".")
         target = fields[part] if part else fields
         target[name] = scaled(target[name], change.by) if isinstance(change, Factor) else change
-    if fields == before:
+    varied = Response(**fields)
+    if in_use(varied) == in_use(response):
         raise ConfigError(
-            f"response.variant = {response.variant!r}: changes nothing here, as what it scales is 0 or already so; "
-            "choose another one, or give the setting a value"
+            f"response.variant = {response.variant!r}: changes nothing here, as what it scales is 0, already so, "
+            "or not used by this kind of response; choose another one, or give the setting a value"
         )
-    return Response(**fields)
+    return varied
+
+
+def in_use(response: Response) -> dict[str, Any]:
+    """The settings that this kind of readout and this model of recombination look at."""
+    unused = {"variant"} | (NOT_OF_VOXELS if response.kind == "voxels" else NOT_OF_WIRES)
+    if response.recombination == "none":
+        unused |= {"recombination_strength", "field_kv_per_cm"}
+    return response.model_dump(exclude=unused)
 
 
 def scaled(value: float | tuple[float, ...], by: float) -> float | tuple[float, ...]:

@@ -121,7 +121,7 @@ def describe_manifest(manifest: Manifest) -> str:
     text = f"{splits} events in {len(manifest.shards)} shards, {num_bytes / 1e6:.1f} MB"
     if manifest.left_out:
         parts = [f"{count} {label}" for label, count in sorted(manifest.left_out.items())]
-        text += f"; left out by label: {', '.join(parts)}"
+        text += f"; left out: {', '.join(parts)}"
     if manifest.duplicates:
         pairs = ", ".join(f"{pair.dropped} = {pair.kept}" for pair in manifest.duplicates[:5])
         text += f"; {len(manifest.duplicates)} duplicates dropped: {pairs}"

@@ -101,6 +101,11 @@ class PartsFolder:
         write_atomically(self._plan, plan.model_dump_json(indent=1).encode())
         return None
 
+    def give_up_if_empty(self) -> None:
+        """Forget the plan if no part was finished: a mistake in the settings leaves nothing that is in the way."""
+        if not any(self.folder.glob(f".part-{self._digest[:8]}-*.json")):
+            self._plan.unlink(missing_ok=True)
+
     def find(self, name: str) -> Part | None:
         """The part of that name if its sidecar and all its shards are whole, byte by byte."""
         part = self._read_part(name)

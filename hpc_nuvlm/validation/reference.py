@@ -22,6 +22,7 @@ RADIATION_LENGTH_G_PER_CM2 = 19.55
 CRITICAL_ENERGY_MEV = 32.84
 MOLIERE_RADIUS_G_PER_CM2 = 12.62
 NUCLEAR_INTERACTION_G_PER_CM2 = 119.7
+# The page's value as commonly quoted, not checked again
 PION_INTERACTION_G_PER_CM2 = 149.0
 # Density effect, Sternheimer, Berger, Seltzer (1984), as tabulated by Groom et al.: x0, x1, a, k, C-bar
 STERNHEIMER = (0.2, 3.0, 0.19559, 3.0, 5.2146)
@@ -64,7 +65,8 @@ MUON_LOSS_MEV_CM2_PER_G = {50.0: 2.107, 250.0: 1.508, 1000.0: 1.645}
 # Photon energy [MeV] -> attenuation, coherent scattering included [cm2/g]
 ATTENUATION_CM2_PER_G = {0.5: 0.07958, 1.0: 0.05762, 3.0: 0.03384, 5.0: 0.02802, 10.0: 0.02451, 20.0: 0.02453}
 
-# Measured total disappearance rates of mu- in argon give 0.72 to 0.76: lifetime 616.9 +- 6.7 ns and 537 +- 32 ns
+# Measured total disappearance rates of mu- in argon give 0.72 to 0.76: lifetime 616.9 +- 6.7 ns and 537 +- 32 ns, both
+# as commonly quoted, not checked against the originals
 CAPTURED_MUONS = 0.74
 CAPTURED_MUONS_ALLOWED = 0.03
 CAPTURE_SOURCE = "Klinskikh et al. (2008), 617 ns; Suzuki, Measday, Roalsvig, PRC 35 (1987) 2212, 537 ns"

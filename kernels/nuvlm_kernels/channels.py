@@ -166,10 +166,10 @@ def absorb_pion(bodies, first, second, species, total, rng):
 
 @njit(cache=True, nogil=True, error_model="numpy")
 def choose_pair(species, rng):
-    """Two nucleons that can absorb this pion: mostly a quasi-deuteron (Ritchie, Phys. Rev. C 44 (1991) 533).
+    """Two nucleons that can absorb this pion: mostly a quasi-deuteron.
 
-    Pairs of like nucleons take a tenth, as 3He(pi-, pn) compared with 3He(pi+, pp) shows (Ashery and Schiffer,
-    Annu. Rev. Nucl. Part. Sci. 36 (1986) 207).
+    Pairs of like nucleons take about a tenth, as is quoted from 3He(pi-, pn) compared with 3He(pi+, pp) (Ashery and
+    Schiffer, Annu. Rev. Nucl. Part. Sci. 36 (1986) 207; not checked against the original).
     """
     if rng.random() < 0.9:
         return PROTON, NEUTRON

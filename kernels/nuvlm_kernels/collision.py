@@ -12,10 +12,10 @@ from nuvlm_kernels.particles import CHARGE, MASS_MEV, NEUTRON, PION_MINUS, PION_
 
 SPECIES, PX, PY, PZ, ENERGY = range(5)
 MAX_BODIES = 16
-# Width of each transverse component: mean pT 0.35 GeV/c, as in hadronic collisions from 1 to 100 GeV (Rossi et al.,
-# Nucl. Phys. B 84 (1975) 269)
+# Width of each transverse component: mean pT 0.35 GeV/c, as is usual in hadronic collisions from 1 to 100 GeV (Rossi et
+# al., Nucl. Phys. B 84 (1975) 269, not checked against the original)
 TRANSVERSE_MEV = 280.0
-# Slope of elastic hadron-nucleon scattering at some GeV [1/MeV^2] (Cugnon et al. 1996, eq. 8 and 9; mesons alike)
+# Slope of elastic hadron-nucleon scattering at some GeV [1/MeV^2] (see elastic_cosine; mesons alike)
 NUCLEON_SLOPE_PER_MEV2 = 5.5e-6
 
 
@@ -84,8 +84,8 @@ def elastic_cosine(species, target, momentum, relative_kinetic, rng):
     """Cosine of the centre-of-mass angle of elastic or charge-exchange scattering off a nucleon.
 
     Pions through the Delta: 1 + 3 cos^2. Else exp(-B |t|) with the slope of Cugnon, L'Hôte and Vandermeulen, Nucl.
-    Instrum. Meth. B 111 (1996) 215, eq. 8: B = 5.5 p^8 / (7.7 + p^8) [1/GeV^2, p: laboratory, GeV/c]; unlike
-    nucleons swap at low energy, which makes the backward peak of np scattering.
+    Instrum. Meth. B 111 (1996) 215, for like nucleons, as INCL++ has it: B = 5.5 p^8 / (7.7 + p^8) [1/GeV^2, p:
+    laboratory, GeV/c]; unlike nucleons swap at low energy, which makes the backward peak of np scattering.
     """
     if PION_PLUS <= species <= PION_ZERO and relative_kinetic < 350.0:
         while True:
@@ -125,8 +125,9 @@ def draw_pions(bodies, first, number, charge, rng):
 def mean_pions(free_mev):
     """Mean number of pions that an inelastic collision makes with this energy beyond the masses [MeV].
 
-    Charged multiplicity of pp collisions 0.88 + 0.44 ln s + 0.118 ln^2 s (Thomé et al., Nucl. Phys. B 129 (1977) 365;
-    s in GeV^2), less 1.2 protons, times 3/2 for the neutral ones; at least one.
+    Charged multiplicity of pp collisions 0.88 + 0.44 ln s + 0.118 ln^2 s (s in GeV^2; as commonly quoted from Thomé et
+    al., Nucl. Phys. B 129 (1977) 365, not checked against the original), less 1.2 protons, times 3/2 for the neutral
+    ones; at least one.
     """
     log_s = 2.0 * np.log((free_mev + 2.0 * NUCLEON_MEV) / 1e3)
     return max(1.0, 1.5 * (0.88 + 0.44 * log_s + 0.118 * log_s**2 - 1.2))

@@ -23,10 +23,11 @@ LEVEL_DENSITY_PER_MEV = 1.0 / 8.0
 SPIN_MASS = np.array([1.0, 1.0, 2.0])
 BARRIER_MEV = np.array([0.0, PROTON_BARRIER_MEV, 6.5])
 PROTONS_OF, NEUTRONS_OF = np.array([0, 1, 2]), np.array([1, 0, 2])
-# First excited state of 40Ar (Chen, Nucl. Data Sheets 140 (2017) 1): most of its cascades end with this photon
+# First excited state of 40Ar, as commonly quoted (Chen, Nucl. Data Sheets 140 (2017) 1): most of its cascades end with
+# this photon
 FIRST_LEVEL_MEV = 1.4608
-# Energy freed by 40Ar(n, gamma) (AME2020); capture_neutron has its strongest cascades, shares rounded (Hardell and
-# Beer, Phys. Scr. 1 (1970) 85)
+# Energy freed by 40Ar(n, gamma), from atomic masses; capture_neutron has its strongest cascades, as quoted from Hardell
+# and Beer, Phys. Scr. 1 (1970) 85, not checked against the original; shares are rounded
 CAPTURE_MEV = 6.0989
 
 
@@ -63,8 +64,8 @@ def emission_weight(surplus, level_density):
 def set_thresholds(thresholds, count):
     """Separation energies [MeV] of neutron, proton, alpha from a remnant of count[0] protons and count[1] neutrons.
 
-    A straight line in the neutron excess and a pairing term, through 36..41Ar, 37..40Cl and 38S (AME2020, Wang et al.,
-    Chin. Phys. C 45 (2021) 030003), to 2 MeV. Alphas: 40Ar's 6.8 MeV.
+    A straight line in the neutron excess and a pairing term, through those that atomic masses give for 36..41Ar,
+    37..40Cl and 38S, to 2 MeV. Alphas: 40Ar's 6.8 MeV.
     """
     lack = 4.0 - (count[1] - count[0])
     thresholds[0] = max(3.0, 8.2 + lack + (1.5 if count[1] % 2 == 0 else -1.5))

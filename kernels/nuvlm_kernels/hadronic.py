@@ -33,7 +33,7 @@ from nuvlm_kernels.workspace import CAPTURE, HADRONIC, KINETIC, NUCLEAR, RELEASE
 
 # Below this a nucleon that slips through is taken to be absorbed by the nucleus as a whole (compound nucleus)
 COMPOUND_MEV = 50.0
-# Separation energies of what joins 40Ar: of the neutron of 41Ar and the proton of 41K (AME2020)
+# Separation energies of what joins 40Ar: of the neutron of 41Ar and the proton of 41K (atomic masses)
 ADDED_NEUTRON_MEV, ADDED_PROTON_MEV = 6.1, 7.8
 # Share of neutral kaons that are short-lived, and of their decays to charged pions (PDG 2024)
 SHORT_SHARE, SHORT_CHARGED = 0.5, 0.692

@@ -28,19 +28,19 @@ from nuvlm_kernels.workspace import (
 )
 
 LIFE_NS = 2196.9811
-# Negative muons in argon live 537 +- 32 ns (T. Suzuki, D. F. Measday, J. P. Roalsvig, Phys. Rev. C 35 (1987) 2212,
-# table of total capture rates: 1.41 +- 0.11 per us): 1 - 537 / 2197 = 76 % are captured
+# Negative muons in argon live 537 +- 32 ns, captured at 1.41 +- 0.11 per us (T. Suzuki, D. F. Measday, J. P. Roalsvig,
+# Phys. Rev. C 35 (1987) 2212, as commonly quoted, not checked against the original): 1 - 537 / 2197 = 76 % are captured
 ARGON_LIFE_NS = 537.0
 CAPTURED_SHARE = 1.0 - ARGON_LIFE_NS / LIFE_NS
 # Binding in the 1s orbit, (Z alpha)^2 m / 2 with the reduced mass 105.36 MeV (2 % less for the nucleus' size), and the
 # K-alpha photon, 3/4 of that for a point nucleus. The rest leaves as softer X-rays and Auger electrons, deposited here
 BINDING_MEV = 0.89
 K_ALPHA_MEV = 0.644
-# 40Ar -> 40Cl: atomic Q of the beta decay 7.48 MeV (M. Wang et al., AME2020, Chin. Phys. C 45 (2021) 030003), + m_e
+# 40Ar -> 40Cl: atomic Q of the beta decay 7.48 MeV (atomic masses), + m_e
 THRESHOLD_MEV = 7.48 + 0.511
 # Fermi gas for the proton that takes up the muon: Fermi momentum of medium nuclei (E. J. Moniz et al., Phys. Rev. Lett.
 # 26 (1971) 445: 251 MeV/c at calcium), and an effective mass that gives the mean excitation of 15 to 20 MeV
-# (D. F. Measday, Phys. Rep. 354 (2001) 243); with the free mass it is 14 MeV
+# (D. F. Measday, Phys. Rep. 354 (2001) 243, as commonly quoted); with the free mass it is 14 MeV
 FERMI_MEV = 251.0
 EFFECTIVE_MASS_MEV = 0.7 * 938.9
 

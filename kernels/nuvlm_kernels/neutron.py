@@ -10,7 +10,8 @@ from nuvlm_kernels.particles import MASS_MEV, NEUTRON, PHOTON
 from nuvlm_kernels.workspace import ESCAPED, HADRONIC, KINETIC, NUCLEAR, TIME, UX, X, turn
 
 LIGHT_MM_PER_NS = 299.792458
-# Lowest levels of 40Ar that neutrons excite (Chen, Nucl. Data Sheets 140 (2017) 1); equally likely once open
+# Lowest levels of 40Ar that neutrons excite, as commonly quoted (Chen, Nucl. Data Sheets 140 (2017) 1; not checked
+# against the original); equally likely once open
 LEVELS_MEV = np.array([FIRST_LEVEL_MEV, 2.1208, 2.5240, 2.8926, 3.2080])
 # Below this, levels one by one; above, the compound nucleus and the cascade
 COMPOUND_FROM_MEV = 8.0

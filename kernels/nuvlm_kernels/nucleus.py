@@ -24,8 +24,8 @@ HBARC_MEV_FM = 197.3269804
 NUCLEON_MEV = 938.91875
 # Fermi momentum (3 pi^2 rho / 2)^(1/3) at the centre
 CENTRAL_FERMI_MEV = HBARC_MEV_FM * (1.5 * np.pi**2 * CENTRAL_DENSITY_PER_FM3) ** (1.0 / 3.0)
-# Mean of the last separation energies of neutrons (8.2 MeV) and protons (11.5 MeV) of 40Ar and its neighbours 39,38Ar
-# and 39,38Cl (AME2020, Wang et al., Chin. Phys. C 45 (2021) 030003), weighted by their numbers
+# Mean of what the last two neutrons (9.9 and 6.6 MeV) and protons (12.5 and 10.2 MeV) of 40Ar cost, by atomic masses,
+# weighted by the numbers of both
 SEPARATION_MEV = 9.7
 # Below this a proton does not pass the Coulomb barrier (1.44 MeV fm x 17 / 5 fm = 5 MeV, tunnelling allowed for)
 PROTON_BARRIER_MEV = 3.5

@@ -15,14 +15,16 @@ MEET = {"MASTER_ADDR": "node1", "MASTER_PORT": "29500"}
             Place(3, 8, 1, 2, "node1", 29500),
         ),
         (
-            {"SLURM_PROCID": "3", "SLURM_NTASKS": "4", "SLURM_LOCALID": "1", "SLURM_NTASKS_PER_NODE": "2", **MEET},
+            {"SLURM_PROCID": "3", "SLURM_STEP_NUM_TASKS": "4", "SLURM_LOCALID": "1", "SLURM_NTASKS_PER_NODE": "2", **MEET},
             Place(3, 4, 1, 2, "node1", 29500),
         ),
-        ({"SLURM_PROCID": "0", "SLURM_NTASKS": "1"}, Place()),
+        ({"SLURM_PROCID": "0", "SLURM_STEP_NUM_TASKS": "1"}, Place()),
+        # What a batch script of four tasks gives a program that it starts without srun (Slurm 22.05)
+        ({"SLURM_PROCID": "0", "SLURM_NTASKS": "4", "SLURM_LOCALID": "0", "SLURM_NTASKS_PER_NODE": "2"}, Place()),
         ({"OMPI_COMM_WORLD_SIZE": "1"}, Place()),
         # torchrun inside a Slurm job: the nearer launcher wins
         (
-            {"RANK": "1", "WORLD_SIZE": "2", "LOCAL_RANK": "1", "SLURM_PROCID": "0", "SLURM_NTASKS": "2", **MEET},
+            {"RANK": "1", "WORLD_SIZE": "2", "LOCAL_RANK": "1", "SLURM_PROCID": "0", "SLURM_STEP_NUM_TASKS": "2", **MEET},
             Place(1, 2, 1, 1, "node1", 29500),
         ),
     ],
@@ -47,7 +49,7 @@ def array(task: int, count: int, first: int = 0, step: int = 1) -> dict[str, str
 
 
 def srun(rank: int, size: int) -> dict[str, str]:
-    return {"SLURM_PROCID": str(rank), "SLURM_NTASKS": str(size)}
+    return {"SLURM_PROCID": str(rank), "SLURM_STEP_NUM_TASKS": str(size)}
 
 
 @pytest.mark.parametrize(
@@ -96,7 +98,7 @@ def test_mpirun_inside_of_a_slurm_job_is_asked_and_not_slurm(monkeypatch):
 
 def test_a_childs_environment_is_not_kept(monkeypatch):
     monkeypatch.setenv("SLURM_PROCID", "1")
-    monkeypatch.delenv("SLURM_NTASKS", raising=False)
-    with child_environment(SLURM_PROCID="3", SLURM_NTASKS="5"):
+    monkeypatch.delenv("SLURM_STEP_NUM_TASKS", raising=False)
+    with child_environment(SLURM_PROCID="3", SLURM_STEP_NUM_TASKS="5"):
         assert this_worker().number == 3
     assert this_worker() == Worker(0, 1)

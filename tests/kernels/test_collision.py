@@ -58,7 +58,8 @@ def test_collisions_conserve_four_momentum_charge_and_masses(channel: str, kinet
 
 
 def test_mean_number_of_pions_is_that_of_proton_collisions() -> None:
-    # pp at 12 GeV/c: charged multiplicity 3.43 +- 0.03 (Blobel et al., Nucl. Phys. B 69 (1974) 454); 1.2 protons
+    # pp at 12 GeV/c: charged multiplicity 3.43 +- 0.03 (Blobel et al., Nucl. Phys. B 69 (1974) 454, as commonly quoted,
+    # not checked against the original); 1.2 protons
     energy = np.sqrt(12000.0**2 + 938.27**2)
     free = np.sqrt(2 * 938.27**2 + 2 * 938.27 * energy) - 2 * 938.27
     assert mean_pions(free) == pytest.approx(1.5 * (3.43 - 1.2), rel=0.1)

@@ -121,10 +121,10 @@ def test_decay_lengths_are_those_of_the_lifetimes():
 
 
 def test_muon_capture_on_argon_has_its_rate_and_excitation():
-    # Suzuki, Measday, Roalsvig 1987: captures 1.41 +- 0.11 per us of a disappearance of 1.862 per us
+    # Suzuki, Measday, Roalsvig 1987, as commonly quoted: captures 1.41 +- 0.11 per us, disappearance 1.862 per us
     assert pytest.approx(1.41 / 1.862, abs=0.02) == CAPTURED_SHARE
     rng = np.random.default_rng(5)
     excitation = np.array([capture_excitation(rng) for _ in range(4_000)])
-    # Measday, Phys. Rep. 354 (2001) 243: 15 to 20 MeV on average
+    # Measday, Phys. Rep. 354 (2001) 243, as commonly quoted: 15 to 20 MeV on average
     assert 15.0 < excitation.mean() < 20.0
     assert excitation.min() > 0.0 and excitation.max() < 60.0

@@ -104,7 +104,7 @@ def test_absorbed_pions_are_as_many_as_lads_measured_on_argon(
     number = 3000
     absorbed = sum(not np.isin(kinds, MESONS).any() for kinds, _, _ in collisions(p.PION_PLUS, kinetic_mev, number))
     inelastic_mb = argon_mb(np.array([float(kinetic_mev)]))[0][p.PION_PLUS, 0]
-    # Two sigmas of the measurement (D. C. Rowntree, thesis, MIT 1995) and two of the sample
+    # Two sigmas of the measurement (D. C. Rowntree, thesis, MIT 1995, abstract), two of the sample
     tolerance_mb = 2 * error_mb + 2 * inelastic_mb / np.sqrt(4 * number)
     assert inelastic_mb * absorbed / number == pytest.approx(published_mb, abs=tolerance_mb)
 
@@ -136,8 +136,8 @@ def test_a_stopped_pion_becomes_nucleons_mostly_neutrons() -> None:
         counts += np.bincount(kinds, minlength=p.NUM_SPECIES)
         energy += states[kinds == p.NEUTRON, KINETIC].sum()
     assert counts[p.NEUTRON] > 4 * counts[p.PROTON]
-    # More than half of the energy that is not binding: neutrons (76 MeV in heavier nuclei, Hartmann et al., Nucl. Phys.
-    # A 308 (1978) 345)
+    # More than half of the energy that is not binding: neutrons (76 MeV in heavier nuclei, as quoted from Hartmann et
+    # al., Nucl. Phys. A 308 (1978) 345, not checked against the original)
     assert 60 < energy / 1000 < 95
 
 

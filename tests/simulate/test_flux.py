@@ -58,6 +58,12 @@ def test_a_bad_line_is_named(tmp_path, text, message):
         read_csv(path)
 
 
+def test_a_line_of_names_may_be_in_any_encoding(tmp_path):
+    path = tmp_path / "flux.csv"
+    path.write_bytes("Énergie,flux\n1,2\n2,3\n".encode("latin-1"))
+    assert read_csv(path)[0].tolist() == [1.0, 2.0]
+
+
 def test_settings_that_make_no_events_are_refused(tmp_path):
     with pytest.raises(ConfigError, match="there is no file"):
         read_csv(tmp_path / "none.csv")
@@ -69,3 +75,11 @@ def test_settings_that_make_no_events_are_refused(tmp_path):
         Spectrum(Flux(kind="power_law", index=-2.0))
     with pytest.raises(ConfigError, match="no event is possible"):
         Spectrum(Flux(), lambda energy: np.zeros_like(energy))
+
+
+def test_a_table_is_used_to_its_end_unless_a_limit_is_set(tmp_path):
+    table = tmp_path / "flux.csv"
+    table.write_text("0,1\n40,1\n")
+    assert 39 < draws(Spectrum(Flux(kind="csv", file=table))).max() <= 40
+    assert 19 < draws(Spectrum(Flux(kind="csv", file=table, high_gev=20.0))).max() <= 20
+    assert 9 < draws(Spectrum(Flux())).max() <= 10

@@ -29,8 +29,8 @@ def beam(pdg, kinetic, nucleus, count=1500):
 
 
 def test_pions_on_carbon_are_absorbed_and_exchanged_as_measured():
-    # DUET, E.S. Pinzon Guerra et al., Phys. Rev. C95 (2017) 045203: absorption 150-180 mb, exchange 35-65 mb, 202 to
-    # 295 MeV/c; reaction cross section: D. Ashery et al., Phys. Rev. C23 (1981) 2173, about 430 mb at 165 MeV
+    # DUET, E.S. Pinzon Guerra et al., Phys. Rev. C95 (2017) 045203: absorption 154 to 182 mb, exchange 34 to 64 mb, 202
+    # to 295 MeV/c; reaction cross section: about 430 mb (Barashenkov's evaluation in Geant4: 424 mb at 160 MeV)
     found = beam(PION_PLUS, 0.165, CARBON)
     assert found["absorbed"][0] == pytest.approx(165, abs=0.2 * 165 + 3 * found["absorbed"][1])
     assert found["exchanged"][0] == pytest.approx(50, abs=0.3 * 50 + 3 * found["exchanged"][1])
@@ -39,8 +39,9 @@ def test_pions_on_carbon_are_absorbed_and_exchanged_as_measured():
 
 @pytest.mark.parametrize(("kinetic", "reaction_mb"), [(0.2, 520), (1.0, 600)])
 def test_protons_on_argon_react_as_on_calcium(kinetic, reaction_mb):
-    # R.F. Carlson, Atom. Data Nucl. Data Tables 63 (1996) 93: calcium, 500 to 550 mb at 200 MeV; at 1 GeV the geometric
-    # value of J. Letaw et al., Astrophys. J. Suppl. 51 (1983) 271, 45 A^0.7 mb = 595
+    # Calcium at 200 MeV: some 500 to 550 mb (R.F. Carlson, Atom. Data Nucl. Data Tables 63 (1996) 93, not checked
+    # against the original); at 1 GeV the geometric value of J. Letaw et al., Astrophys. J. Suppl. 51 (1983) 271:
+    # 45 A^0.7 mb = 595
     value, error = beam(PROTON, kinetic, ARGON)["reaction"]
     assert value == pytest.approx(reaction_mb, abs=0.12 * reaction_mb + 3 * error)
 

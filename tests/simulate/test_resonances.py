@@ -19,8 +19,8 @@ def test_line_shapes_are_normalized_and_peak_near_their_mass():
 
 
 def test_nu_p_to_mu_p_pi_is_as_measured_on_deuterium():
-    # Reanalysis of ANL and BNL, C. Wilkinson et al., Phys. Rev. D90 (2014) 112017: 0.5 to 0.7 e-38 cm2
-    # at 1.5 to 3 GeV for W below 1.4 GeV and all W
+    # Reanalysis of ANL and BNL, C. Wilkinson et al., Phys. Rev. D90 (2014) 112017: some 0.5 to 0.7 e-38 cm2
+    # at 1.5 to 3 GeV for W below 1.4 GeV and all W; approximate, not checked against the original
     table = nucleon_table("res", Probe(1, True, 1, MUON))
     assert 0.45 < float(table.cross_section(1.5)) < 0.95
 

@@ -224,6 +224,18 @@ def test_a_variant_that_would_change_nothing_is_refused():
         Readout(Response(variant="recombination_none", **PLAIN), PAPER)
 
 
+@pytest.mark.parametrize("name", ["noise_double", "threshold_double", "noise_hits_100"])
+def test_a_variant_of_the_wires_alone_is_refused_for_voxels(name):
+    with pytest.raises(ConfigError, match="changes nothing"):
+        Readout(Response(variant=name), PAPER)
+
+
+@pytest.mark.parametrize("name", ["recombination_high", "recombination_low", "field_low"])
+def test_a_variant_of_a_recombination_that_is_off_is_refused(name):
+    with pytest.raises(ConfigError, match="changes nothing"):
+        Readout(Response(variant=name, recombination="none"), PAPER)
+
+
 @pytest.mark.parametrize(
     "settings, detector, said",
     [
