@@ -15,7 +15,13 @@ MEET = {"MASTER_ADDR": "node1", "MASTER_PORT": "29500"}
             Place(3, 8, 1, 2, "node1", 29500),
         ),
         (
-            {"SLURM_PROCID": "3", "SLURM_STEP_NUM_TASKS": "4", "SLURM_LOCALID": "1", "SLURM_NTASKS_PER_NODE": "2", **MEET},
+            {
+                "SLURM_PROCID": "3",
+                "SLURM_STEP_NUM_TASKS": "4",
+                "SLURM_LOCALID": "1",
+                "SLURM_NTASKS_PER_NODE": "2",
+                **MEET,
+            },
             Place(3, 4, 1, 2, "node1", 29500),
         ),
         ({"SLURM_PROCID": "0", "SLURM_STEP_NUM_TASKS": "1"}, Place()),
@@ -24,7 +30,14 @@ MEET = {"MASTER_ADDR": "node1", "MASTER_PORT": "29500"}
         ({"OMPI_COMM_WORLD_SIZE": "1"}, Place()),
         # torchrun inside a Slurm job: the nearer launcher wins
         (
-            {"RANK": "1", "WORLD_SIZE": "2", "LOCAL_RANK": "1", "SLURM_PROCID": "0", "SLURM_STEP_NUM_TASKS": "2", **MEET},
+            {
+                "RANK": "1",
+                "WORLD_SIZE": "2",
+                "LOCAL_RANK": "1",
+                "SLURM_PROCID": "0",
+                "SLURM_STEP_NUM_TASKS": "2",
+                **MEET,
+            },
             Place(1, 2, 1, 1, "node1", 29500),
         ),
     ],
