@@ -25,6 +25,9 @@ from hpc_nuvlm.store.tar_store import export
 from hpc_nuvlm.views.image import ImageView
 from hpc_nuvlm.workers import do_parts, make_dataset
 
+# Seconds of processes and files
+pytestmark = pytest.mark.slow
+
 SPLIT = {"train": 0.7, "val": 0.3}
 
 

@@ -66,8 +66,8 @@ class Geometry(Part):
 class Cosmics(Part):
     """Muons from the sky, laid over each event; off by default. Sources: simulate/cosmics.py."""
 
-    # Mean number of muons that enter through the top of the argon in one readout. At the surface: muons_per_s of the box
-    # (simulate/cosmics.py) times the readout's length, 46 in 4.5 ms for simulate-dune.yaml; deep underground: none.
+    # Mean number of muons that enter through the top of the argon in one readout. At the surface: muons_per_s of the
+    # box (simulate/cosmics.py) times the readout's length, 46 in 4.5 ms for simulate-dune.yaml; underground: none.
     mean_muons: NotNegative = 0.0
     # They come at times uniform in here, relative to the interaction (which is at 0): 2.25 ms is a drift of 3.6 m
     earliest_us: float = -2250.0

@@ -9,6 +9,9 @@ from nuvlm_kernels.collision import MAX_BODIES, mean_pions
 from nuvlm_kernels.nucleus import CASCADE_MASS_MEV
 from nuvlm_kernels.particles import CHARGE
 
+# Its kernels take seconds to compile on a new machine
+pytestmark = pytest.mark.slow
+
 CHANNELS = ("two_bodies", "produce", "annihilate", "absorb_kaon")
 
 

@@ -31,6 +31,9 @@ from nuvlm_kernels.workspace import (
     new_workspace,
 )
 
+# Its kernels take seconds to compile on a new machine
+pytestmark = pytest.mark.slow
+
 DECAYING = [MUON_MINUS, MUON_PLUS, PION_PLUS, PION_MINUS, PION_ZERO, KAON_PLUS, KAON_MINUS, KAON_LONG]
 CHARGE_OF = {ELECTRON: -1, POSITRON: 1, MUON_MINUS: -1, MUON_PLUS: 1, PION_PLUS: 1, PION_MINUS: -1, KAON_PLUS: 1}
 CHARGE_OF[KAON_MINUS] = -1

@@ -5,6 +5,9 @@ from hypothesis import strategies as st
 
 from nuvlm_kernels import drift, voxels
 
+# Its kernels take seconds to compile on a new machine
+pytestmark = pytest.mark.slow
+
 FIELD_FREE = {
     "anodes_mm": np.array([-900.0, -300.0, 300.0, 900.0]),
     "velocity_mm_per_us": 1.6,

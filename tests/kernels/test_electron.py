@@ -24,6 +24,9 @@ from nuvlm_kernels.workspace import (
     new_workspace,
 )
 
+# Its kernels take seconds to compile on a new machine
+pytestmark = pytest.mark.slow
+
 MASS = MASS_MEV[ELECTRON]
 
 

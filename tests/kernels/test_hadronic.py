@@ -21,6 +21,9 @@ from nuvlm_kernels.workspace import (
     new_workspace,
 )
 
+# Its kernels take seconds to compile on a new machine
+pytestmark = pytest.mark.slow
+
 HADRONS = (
     *(p.PION_PLUS, p.PION_MINUS, p.KAON_PLUS, p.KAON_MINUS, p.KAON_LONG),
     *(p.PROTON, p.NEUTRON, p.ANTIPROTON, p.ANTINEUTRON),

@@ -8,6 +8,9 @@ from nuvlm_kernels.ionization import ROW, at, delta_event, delta_inverse_length,
 from nuvlm_kernels.particles import ELECTRON, KAON_PLUS, MASS_MEV, MUON_MINUS, PION_PLUS, PROTON
 from nuvlm_kernels.workspace import DELTA, KINETIC, NUM_SEGMENTS, NUM_TRACKS, UX, UZ, clear, new_workspace
 
+# Its kernels take seconds to compile on a new machine
+pytestmark = pytest.mark.slow
+
 TABLES = argon.ionization_tables(1.0)
 ELECTRON_MASS = 0.51099895
 

@@ -19,6 +19,9 @@ from nuvlm_kernels.workspace import (
     new_workspace,
 )
 
+# Its kernels take seconds to compile on a new machine
+pytestmark = pytest.mark.slow
+
 TABLES = hadron_tables()
 BOX = np.array([[-1000.0, -1000.0, -3500.0], [1000.0, 1000.0, 3500.0]])
 ENDLESS = BOX * 1e4

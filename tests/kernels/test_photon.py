@@ -24,6 +24,9 @@ from nuvlm_kernels.workspace import (
     push,
 )
 
+# Its kernels take seconds to compile on a new machine
+pytestmark = pytest.mark.slow
+
 MASS = MASS_MEV[ELECTRON]
 BOX = np.array([[-1e4, -1e4, -1e4], [1e4, 1e4, 1e4]])
 

@@ -5,6 +5,9 @@ from numba import njit
 from hpc_nuvlm.simulate import argon
 from nuvlm_kernels.scattering import rotate, scatter
 
+# Its kernels take seconds to compile on a new machine
+pytestmark = pytest.mark.slow
+
 TABLES = argon.ionization_tables(1.0)
 MUON_MEV = 105.6583755
 

@@ -6,6 +6,9 @@ from hypothesis.extra.numpy import arrays
 
 from nuvlm_kernels import windows
 
+# Its kernels take seconds to compile on a new machine
+pytestmark = pytest.mark.slow
+
 ROWS, COLUMNS = 500, 500
 
 

@@ -8,6 +8,9 @@ from hpc_nuvlm.simulate.response import drift_of, planes_of
 from hpc_nuvlm.simulate.settings import Response, Wires
 from nuvlm_kernels import drift, pulses, wires
 
+# Its kernels take seconds to compile on a new machine
+pytestmark = pytest.mark.slow
+
 QUIET = {"noise_electrons": 0.0, "resolution": 0.0, "gap_wires": (0, 0, 0), "gain": (1.0, 1.0, 1.0)}
 
 

@@ -23,7 +23,13 @@ def test_every_family_is_in_the_suite():
     assert {model["family"] for model in MODELS.values()} == set(FAMILIES)
 
 
-@pytest.fixture(scope="module", params=MODELS)
+# Seconds a test: theirs is the slow tier
+SLOW = ("vlm", "vlm, NF4 and LoRA")
+
+
+@pytest.fixture(
+    scope="module", params=[pytest.param(name, marks=pytest.mark.slow if name in SLOW else ()) for name in MODELS]
+)
 def model_fields(request):
     return MODELS[request.param]
 

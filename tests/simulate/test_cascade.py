@@ -7,6 +7,9 @@ from hpc_nuvlm.interaction import Interaction
 from hpc_nuvlm.simulate.argon import RADIATION_LENGTH_MM
 from hpc_nuvlm.simulate.transport import Transport
 
+# Its kernels take seconds to compile on a new machine
+pytestmark = pytest.mark.slow
+
 CRITICAL_MEV = 32.84
 
 

@@ -8,6 +8,9 @@ from hpc_nuvlm.simulate.cross_sections import CrossSections, coherent_table, nuc
 from hpc_nuvlm.simulate.nucleus import ARGON, CARBON
 from hpc_nuvlm.simulate.species import MASS_GEV
 
+# Seconds of drawing
+pytestmark = pytest.mark.slow
+
 MUON = MASS_GEV[13]
 # sigma/E [1e-38 cm2/GeV] of charged currents on an isoscalar nucleon, at energies in GeV: MINOS, P. Adamson et al.,
 # Phys. Rev. D81 (2010) 072002, as comparisons of generators list its points; at 50 GeV the PDG's average

@@ -10,6 +10,9 @@ from hpc_nuvlm.simulate.facts import visible_facts
 from hpc_nuvlm.simulate.transport import Transport
 from nuvlm_kernels.particles import MASS_MEV, PDG
 
+# Its kernels take seconds to compile on a new machine
+pytestmark = pytest.mark.slow
+
 # Large enough for all of a shower of 500 MeV
 ARGON_MM = ((-3000.0, -3000.0, -1000.0), (3000.0, 3000.0, 6000.0))
 SEED = 5

@@ -8,6 +8,9 @@ from hpc_nuvlm.simulate.nucleus import ARGON, CARBON
 from hpc_nuvlm.simulate.relativity import add, mass, on_shell
 from hpc_nuvlm.simulate.species import MASS_GEV, NEUTRON, PION_PLUS, PION_ZERO, PROTON, baryon_number, charge
 
+# Seconds of drawing
+pytestmark = pytest.mark.slow
+
 
 def beam(pdg, kinetic, nucleus, count=1500):
     """Cross sections [mb] of a beam on the nucleus by outcome, and their statistical errors (one sigma)."""

@@ -11,6 +11,9 @@ from hpc_nuvlm.simulate.generator import Generator
 from hpc_nuvlm.simulate.nucleus import CARBON
 from hpc_nuvlm.simulate.settings import Flux, Interactions
 
+# Seconds of tables and of drawing
+pytestmark = pytest.mark.slow
+
 PROTON_MEV, PION_MEV = 938.272, 139.570
 
 

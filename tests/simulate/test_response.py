@@ -12,6 +12,9 @@ from hpc_nuvlm.simulate.settings import Response, Wires
 from hpc_nuvlm.simulate.variants import VARIANTS
 from nuvlm_kernels import drift
 
+# Its kernels take seconds to compile on a new machine
+pytestmark = pytest.mark.slow
+
 PAPER, DUNE = (load_detector(name, detector_folder()) for name in ("paper_lartpc", "dune_fd_cvn"))
 PLAIN = {"recombination": "none", "lifetime_us": None, "anodes_x_mm": (-900.0, -300.0, 300.0, 900.0)}
 

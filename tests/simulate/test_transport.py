@@ -8,6 +8,9 @@ from hpc_nuvlm.simulate.transport import LONGEST_STEP_MM, SPECIES_OF_PDG, Transp
 from nuvlm_kernels.particles import MASS_MEV
 from nuvlm_kernels.workspace import DECAY, PRIMARY, new_workspace
 
+# Its kernels take seconds to compile on a new machine
+pytestmark = pytest.mark.slow
+
 HALF_MM = 50_000.0
 ARGON = Transport((-HALF_MM,) * 3, (HALF_MM,) * 3)
 SMALL = Transport((-300.0,) * 3, (300.0,) * 3)

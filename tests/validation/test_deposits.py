@@ -6,6 +6,9 @@ import pytest
 from hpc_nuvlm.validation import deposits as measures
 from hpc_nuvlm.validation.deposits import cut
 
+# Its kernels take seconds to compile on a new machine
+pytestmark = pytest.mark.slow
+
 
 def line(num_segments: int, energy_mev: float = 60.0, pdg: int = 13):
     """A straight track of 300 mm along z."""

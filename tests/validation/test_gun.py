@@ -7,6 +7,9 @@ from hpc_nuvlm.validation import hadrons, ranges
 from hpc_nuvlm.validation.gun import Box, Gun, children, mass_mev, particle
 from nuvlm_kernels.workspace import DECAY
 
+# Its kernels take seconds to compile on a new machine
+pytestmark = pytest.mark.slow
+
 
 def test_a_particle_has_the_energy_and_direction_it_was_given():
     muon = particle(13, 1000.0, (0.0, 3.0, 4.0))

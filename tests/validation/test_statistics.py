@@ -6,6 +6,9 @@ from scipy.stats import moyal
 
 from hpc_nuvlm.validation import statistics
 
+# Seconds of drawing
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def rng():
