@@ -98,7 +98,9 @@ def simulate(
 
 @app.command(name="simulate-validate")
 def simulate_validate(
-    out: Annotated[Path, typer.Option(help="Folder for validation.md, .html, .json and validation/*.png.")],
+    out: Annotated[Path, typer.Option(help="Folder for validation.md, .html, .json and validation/*.png.")] = Path(
+        "validation"
+    ),
     geant4: Annotated[
         Path | None, typer.Option(help="Folder of edep-sim files (electron, muon) to compare with.")
     ] = None,
