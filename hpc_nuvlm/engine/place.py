@@ -61,7 +61,7 @@ def find_place(environment: Mapping[str, str]) -> Place:
     if "MASTER_ADDR" not in environment or "MASTER_PORT" not in environment:
         raise ConfigError(
             f"{names[1]}={size} but MASTER_ADDR and MASTER_PORT are not set: the ranks cannot find each other; "
-            "slurm/finetune.sh sets both"
+            "set both, to the host name of the first node and a free port"
         )
     return Place(
         rank,
