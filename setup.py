@@ -11,6 +11,9 @@ from setuptools.command.build_py import build_py
 
 HERE = Path(__file__).parent
 
+# What `nuvlm export-onnx` needs
+EXPORT = ["onnx>=1.23", "onnxruntime>=1.31", "onnxscript>=0.7"]
+
 
 class BuildWithDetectors(build_py):
     """Copies configs/detectors into the package: an installed toolkit has no checkout to read them from."""
@@ -34,7 +37,7 @@ setup(
     python_requires=">=3.11",
     packages=[*find_packages(include=["hpc_nuvlm", "hpc_nuvlm.*"]), "nuvlm_kernels"],
     package_dir={"nuvlm_kernels": "kernels/nuvlm_kernels"},
-    package_data={"hpc_nuvlm.models": ["nano/*"]},
+    package_data={"hpc_nuvlm.models": ["nano/*", "nano/*/*"]},
     cmdclass={"build_py": BuildWithDetectors},
     entry_points={"console_scripts": ["nuvlm=hpc_nuvlm.cli:main"]},
     install_requires=[
@@ -43,6 +46,7 @@ setup(
         "deepspeed>=0.19.8",
         "google-crc32c>=1.8",
         "h5py>=3.16",
+        "mapie>=1.6",
         "matplotlib>=3.11",
         "mpi4py>=4.1.2",
         "numba>=0.68.1",
@@ -67,13 +71,15 @@ setup(
         "zarr>=3.1.6",
     ],
     extras_require={
+        "export": EXPORT,
         "dev": [
+            *EXPORT,
             "hypothesis>=6.170",
             "openmpi>=5.0",
             "pytest>=9.2",
             "pytest-timeout>=2.4",
             "ruff>=0.17",
             "torchmetrics>=1.9",
-        ]
+        ],
     },
 )

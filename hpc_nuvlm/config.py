@@ -6,32 +6,14 @@ computed once, by a method of the part that it derives from.
 
 from __future__ import annotations
 
-import difflib
 from pathlib import Path
-from typing import Annotated, Any, Literal, TypeVar
+from typing import Annotated, Literal
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import Field, model_validator
 
-from hpc_nuvlm.errors import ConfigError
-
-PositiveInt = Annotated[int, Field(gt=0)]
-Fraction = Annotated[float, Field(ge=0, le=1)]
-
-
-class Part(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
-
-
-Settings = TypeVar("Settings", bound=Part)
-
-
-class Data(Part):
-    # Folder that holds manifest.json
-    dataset: Path
-    classes: tuple[str, ...] = ("nue_cc", "numu_cc", "nc")
-    train_split: str = "train"
-    validation_split: str = "val"
+from hpc_nuvlm.families import Model
+from hpc_nuvlm.settings import Fraction, Part, PositiveInt, load_settings, parse_settings
 
 
 class View(Part):
@@ -49,6 +31,39 @@ class View(Part):
     full_scale: Annotated[float, Field(gt=0)] = 255.0
 
 
+class More(Part):
+    """Training events of another dataset, of another detector it may be."""
+
+    dataset: Path
+    # How its events become images of the same size; None: as those of data.dataset
+    view: View | None = None
+
+
+class Context(Part):
+    # Measured of the hits: charge, hits, rows, columns, share, bright; "detector": its title; else columns of the table
+    fields: Annotated[tuple[str, ...], Field(min_length=1)] = ("charge", "hits", "rows", "columns")
+    # CSV or Parquet file with a row for each event, found by its columns `key` or `run`, `subrun`, `event`. None: none
+    table: Path | None = None
+    # Probability that a field of an event reads "unknown" in an epoch of training
+    dropout: Fraction = 0.0
+    # Fields that always read "unknown"
+    hide: tuple[str, ...] = ()
+
+
+class Data(Part):
+    # Folder that holds manifest.json
+    dataset: Path
+    # Further datasets whose training events are added; events without a class teach the rationale alone
+    more: tuple[More, ...] = ()
+    classes: tuple[str, ...] = ("nue_cc", "numu_cc", "nc")
+    train_split: str = "train"
+    validation_split: str = "val"
+    # Events of each class that are trained on, chosen by the run's seed; None: all there are
+    per_class: PositiveInt | None = None
+    # What a vision-language model is told of each event beside its pictures; None: nothing
+    context: Context | None = None
+
+
 class Augment(Part):
     # Each mirror symmetry that the detector names is applied to half of the events
     symmetries: bool = False
@@ -63,49 +78,9 @@ class Augment(Part):
     # Probability that a lit pixel is blanked
     dropout: Fraction = 0.0
 
-
-class Cnn(Part):
-    """Siamese convolutional network: one tower, shared by all views."""
-
-    family: Literal["cnn"] = "cnn"
-    # Channels of each stage; every stage halves height and width
-    widths: tuple[PositiveInt, ...] = (16, 32, 64, 128)
-    # Residual blocks in each stage
-    blocks: PositiveInt = 1
-    # Width of the layer between features and classes
-    hidden: PositiveInt = 64
-    # Networks that differ in their initial weights alone, and whose probabilities are averaged
-    members: PositiveInt = 1
-    dropout: Fraction = 0.2
-    label_smoothing: Fraction = 0.0
-
-
-class Lora(Part):
-    rank: PositiveInt = 8
-    alpha: PositiveInt = 16
-    dropout: Fraction = 0.05
-
-
-class Vlm(Part):
-    """A vision-language model: a folder in Hugging Face form, or the embedded nuvlm-nano."""
-
-    family: Literal["vlm"] = "vlm"
-    # "nuvlm-nano" (random weights, seeded), or a folder with config.json
-    base: str = "nuvlm-nano"
-    # mosaic: every view is one tile of a single image; images: one image a view, as published
-    layout: Literal["mosaic", "images"] = "mosaic"
-    # Store frozen weights in 4-bit NormalFloat with double quantization
-    nf4: bool = False
-    # None trains every weight
-    lora: Lora | None = None
-    question: str = "Classify the attached pixel maps as NuE CC, NuMu CC, or Neutral Current."
-    answer: str = "I classify the pixel maps as {label}."
-
-    @model_validator(mode="after")
-    def _nf4_needs_adapters(self):
-        if self.nf4 and self.lora is None:
-            raise ValueError("nf4 weights are frozen, so nothing would be trained; set model.lora, or model.nf4=false")
-        return self
+    def in_place(self) -> Augment:
+        """What of it leaves every part of a picture where it is."""
+        return Augment(gain=self.gain, dropout=self.dropout)
 
 
 class Batch(Part):
@@ -154,6 +129,15 @@ class Schedule(Part):
     shuffle_images: bool = False
 
 
+class Distill(Part):
+    # Run folder of the teacher, whose best weights are asked
+    teacher: Path
+    # Weight of the teacher's word in the loss; the labels have the rest. Events without a class have the teacher alone
+    weight: Fraction = 0.5
+    # Both distributions are softened by it before they are compared
+    temperature: Annotated[float, Field(gt=0)] = 2.0
+
+
 class Run(Part):
     """One training run. `folder` is where everything that it writes goes."""
 
@@ -162,98 +146,39 @@ class Run(Part):
     data: Data
     view: View = View()
     augment: Augment = Augment()
-    model: Annotated[Cnn | Vlm, Field(discriminator="family")]
+    model: Model
     batch: Batch = Batch()
     optimizer: Optimizer = Optimizer()
     engine: Engine = Engine()
     schedule: Schedule = Schedule()
+    # A finished run that teaches this one; None: the labels alone
+    distill: Distill | None = None
+
+    @model_validator(mode="after")
+    def _context_is_for_those_that_read(self):
+        if self.data.context is not None and self.model.family != "vlm":
+            raise ValueError(f"data.context is text, which a {self.model.family} reads none of; set data.context=null")
+        return self
+
+    @model_validator(mode="after")
+    def _images_are_equally_large(self):
+        for number, more in enumerate(self.data.more):
+            if more.view is not None and more.view.size != self.view.size:
+                raise ValueError(
+                    f"data.more[{number}].view.size is {list(more.view.size)}, view.size {list(self.view.size)}: "
+                    "images of a batch must be equally large; set both alike"
+                )
+        return self
 
 
 def load_run(path: Path, overrides: tuple[str, ...] = ()) -> Run:
     return load_settings(Run, path, overrides)
 
 
-def load_settings(kind: type[Settings], path: Path, overrides: tuple[str, ...] = ()) -> Settings:
-    """Read a YAML file, apply `a.b=c` overrides (c is YAML), and check it; ConfigError names key, value and remedy."""
-    try:
-        fields = yaml.safe_load(path.read_text())
-    except FileNotFoundError as error:
-        raise ConfigError(f"{path}: no such file; configurations are in configs/") from error
-    except OSError as error:
-        raise ConfigError(f"{path}: cannot be read: {error.strerror}; name a YAML file") from error
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise ConfigError(f"{path}: not YAML: {error}") from error
-    if not isinstance(fields, dict):
-        raise ConfigError(f"{path}: must be a mapping of keys to values")
-    for override in overrides:
-        _apply_override(fields, override)
-    return parse_settings(kind, fields, where=str(path))
-
-
 def parse_run(fields: dict, where: str) -> Run:
     return parse_settings(Run, fields, where)
-
-
-def parse_settings(kind: type[Settings], fields: dict, where: str) -> Settings:
-    """Settings of this kind (Run, Simulation) from plain fields."""
-    try:
-        return kind.model_validate(fields)
-    except ValidationError as error:
-        raise ConfigError("\n".join(_explain(kind, where, problem) for problem in error.errors())) from error
 
 
 def dump_run(run: Run) -> str:
     """The complete configuration as YAML, every default spelled out; load_run of it gives an equal Run."""
     return yaml.safe_dump(run.model_dump(mode="json"), sort_keys=False)
-
-
-def _apply_override(fields: dict, override: str) -> None:
-    name, equals, value = override.partition("=")
-    if not equals:
-        raise ConfigError(f"override {override!r}: write it as key=value, for instance optimizer.lr=1e-4")
-    *parents, last = name.split(".")
-    for parent in parents:
-        fields = fields.setdefault(parent, {})
-        if not isinstance(fields, dict):
-            raise ConfigError(f"override {override!r}: {parent!r} holds a value, not further keys")
-    fields[last] = _parse_value(value)
-
-
-def _parse_value(text: str) -> Any:
-    # YAML 1.1 reads 1e-4 as a string because it has no dot; a person means the number.
-    try:
-        return float(text) if "e" in text.lower() else yaml.safe_load(text)
-    except ValueError:
-        return yaml.safe_load(text)
-
-
-def _explain(kind: type[Part], where: str, problem: dict) -> str:
-    path = [str(part) for part in problem["loc"] if part not in ("cnn", "vlm")]
-    name = ".".join(path)
-    if problem["type"] == "extra_forbidden":
-        keys = _keys_at(kind, path[:-1])
-        close = difflib.get_close_matches(path[-1], keys, n=1)
-        hint = f"did you mean {close[0]!r}?" if close else f"there are {', '.join(keys)}"
-        return f"{where}: {name}: no such key; {hint}"
-    if problem["type"] == "missing":
-        return f"{where}: {name}: is required and not given; add it, or give {name}=... on the command line"
-    return f"{where}: {name} = {problem.get('input')!r}: {problem['msg']}"
-
-
-def _keys_at(kind: type[Part], path: list[str]) -> list[str]:
-    """Names of the keys of the part at `path`; both model families' where it is the model."""
-    parts: list[type[BaseModel]] = [kind]
-    for name in path:
-        parts = [
-            inner
-            for part in parts
-            if name in part.model_fields
-            for inner in _part_types(part.model_fields[name].annotation)
-        ]
-    return sorted({key for part in parts for key in part.model_fields})
-
-
-def _part_types(annotation: Any) -> list[type[BaseModel]]:
-    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
-        return [annotation]
-    return [kind for argument in getattr(annotation, "__args__", ()) for kind in _part_types(argument)]

@@ -70,6 +70,16 @@ class Detector:
         """(num_views, 2): height and width of a native pixel."""
         return np.array([[plane.row_pitch_mm, plane.column_pitch_mm] for plane in self.planes], np.float64)
 
+    @property
+    def grid_mm(self) -> np.ndarray:
+        """(num_views, 2): position of the low edge of native row and column 0 of a readout of deposits.
+
+        It is centred on the active volume, or on the origin where the detector names no volume.
+        """
+        low, high = self.volume_low_mm, self.volume_high_mm
+        centre_mm = np.zeros(3) if low is None else np.add(low, high) / 2
+        return self.projections @ centre_mm - np.array([self.num_rows / 2, self.num_columns / 2]) * self.pitches_mm
+
 
 def detector_folder() -> Path:
     """configs/detectors of the checkout that this code lies in, or the copy that an installed package carries."""

@@ -13,7 +13,6 @@ from dataclasses import asdict, dataclass
 import numpy as np
 from scipy.optimize import minimize_scalar
 from scipy.special import logsumexp, softmax
-from scipy.stats import binomtest
 
 from hpc_nuvlm.errors import UserError
 
@@ -87,15 +86,6 @@ class Reliability:
     # Mean confidence of the events in each bin; NaN in an empty one
     confidence: np.ndarray
     expected_calibration_error: float
-
-
-@dataclass(frozen=True)
-class Paired:
-    """Two classifiers on the same events: those that only one of them has right, and McNemar's exact p-value."""
-
-    only_a_right: int
-    only_b_right: int
-    p_value: float
 
 
 @dataclass(frozen=True, eq=False)
@@ -186,19 +176,6 @@ def apply_temperature(logits: np.ndarray, temperature: float) -> np.ndarray:
     logits = np.asarray(logits, np.float64)
     _refuse_first(~np.isfinite(logits), logits, "logits", FINITE_RULE)
     return softmax(logits / temperature, axis=1)
-
-
-def mcnemar(truth: np.ndarray, predicted_a: np.ndarray, predicted_b: np.ndarray) -> Paired:
-    """Exact two-sided test that two classifiers are right equally often on the same events."""
-    truth, predicted_a, predicted_b = map(np.asarray, (truth, predicted_a, predicted_b))
-    if not truth.shape == predicted_a.shape == predicted_b.shape:
-        shapes = f"truth {truth.shape}, a {predicted_a.shape}, b {predicted_b.shape}"
-        raise UserError(f"paired test: shapes are {shapes}; they must be equal: score both runs on the same events")
-    right_a, right_b = predicted_a == truth, predicted_b == truth
-    only_a, only_b = int((right_a & ~right_b).sum()), int((right_b & ~right_a).sum())
-    # Without a difference there is no evidence of one; binomtest refuses n = 0
-    p_value = float(binomtest(only_a, only_a + only_b).pvalue) if only_a + only_b else 1.0
-    return Paired(only_a, only_b, p_value)
 
 
 def check_probabilities(truth: np.ndarray, probabilities: np.ndarray, classes: tuple[str, ...]) -> None:

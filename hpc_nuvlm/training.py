@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import shutil
+from dataclasses import replace
+from hashlib import sha256
 from pathlib import Path
 
 import numpy as np
 
-from hpc_nuvlm.config import Run
+from hpc_nuvlm.config import More, Run, load_run
+from hpc_nuvlm.context import ContextLines, check_context, open_context, require_rows
+from hpc_nuvlm.detector import Detector
 from hpc_nuvlm.engine import state
 from hpc_nuvlm.engine.loop import Fit, fit
 from hpc_nuvlm.engine.plain import Engine, PlainEngine
@@ -15,11 +19,14 @@ from hpc_nuvlm.engine.record import Recorder
 from hpc_nuvlm.engine.state import Position
 from hpc_nuvlm.engine.stop import EXIT_REQUEUE, StopRequest
 from hpc_nuvlm.engine.world import World
+from hpc_nuvlm.errors import ConfigError
 from hpc_nuvlm.models import build_task
+from hpc_nuvlm.models.distillation import Distillation, Teacher
 from hpc_nuvlm.models.task import Task
-from hpc_nuvlm.sample import Samples
+from hpc_nuvlm.sample import Joined, Samples, Source
 from hpc_nuvlm.store import Dataset, open_dataset
 from hpc_nuvlm.store.plan import Plan
+from hpc_nuvlm.store.subset import per_class
 from hpc_nuvlm.views.image import ImageView
 
 
@@ -27,7 +34,7 @@ def train(run: Run, world: World, stop: StopRequest) -> int:
     """Train to the end, or to a stop in good order; the exit code says which. Continues what the run folder holds."""
     dataset = open_dataset(run.data.dataset)
     plan, training, validation = build_data(run, dataset)
-    task = build_task(run, dataset.manifest.detector.num_views)
+    task = build_learner(run, num_views(run, dataset), world)
     newest = state.checkpoints(run.folder)[-1:]
     world.barrier()  # every rank has looked before rank 0 writes
     position = Position(0, 0, plan.fingerprint, plan.seed)
@@ -49,29 +56,91 @@ def train(run: Run, world: World, stop: StopRequest) -> int:
     return 0
 
 
-def build_data(run: Run, dataset: Dataset) -> tuple[Plan, Samples, Samples]:
+def num_views(run: Run, dataset: Dataset) -> int:
+    """The most views that an event of the run has."""
+    return max(
+        opened.manifest.detector.num_views
+        for opened in (dataset, *(open_dataset(more.dataset) for more in run.data.more))
+    )
+
+
+def build_data(run: Run, dataset: Dataset) -> tuple[Plan, Source, Samples]:
     """Reading order, training and validation samples. No other split is opened."""
-    detector = dataset.manifest.detector
-    view = ImageView(run.view, detector)
-    train_split = dataset.split(run.data.train_split)
+    if run.schedule.shuffle_images and run.data.more:
+        raise ConfigError(
+            "schedule.shuffle_images exchanges pictures within one dataset, and data.more names others; empty data.more"
+        )
+    context = open_context(run.data.context)
     validation_split = dataset.split(run.data.validation_split)
-    plan = Plan(train_split.fingerprint, run.seed, len(train_split), run.batch.global_size)
-    training = Samples(
-        train_split,
-        view,
+    require_rows(context, validation_split)
+    training = _training(run, More(dataset=run.data.dataset), dataset, context)
+    validation = Samples(validation_split, training.view, training.detector, run.data.classes, context=context)
+    fingerprint = training.split.fingerprint
+    if run.data.more:
+        others = (_training(run, more, open_dataset(more.dataset), context) for more in run.data.more)
+        training = Joined((training, *others))
+        fingerprint = sha256(" ".join(part.split.fingerprint for part in training.sources).encode()).hexdigest()
+    plan = Plan(fingerprint, run.seed, len(training), run.batch.global_size)
+    if run.schedule.shuffle_images:
+        training = replace(training, picture_of=shuffled(plan))
+    return plan, training, validation
+
+
+def _training(run: Run, source: More, dataset: Dataset, context: ContextLines | None) -> Samples:
+    """Training events of one dataset, as many of each class as asked for."""
+    split, detector = dataset.split(run.data.train_split), dataset.manifest.detector
+    if run.data.per_class is not None:
+        split = per_class(split, run.data.classes, run.data.per_class, run.seed)
+    check_context(context, split)
+    tell = getattr(run.model, "rationale_weight", 0) > 0
+    return Samples(
+        split,
+        ImageView(source.view or run.view, detector),
         detector,
         run.data.classes,
         run.augment,
         run.seed,
-        picture_of=shuffled(plan) if run.schedule.shuffle_images else None,
+        tell=tell,
+        # Only one that tells or is taught can learn from events without a class
+        unlabelled=tell or run.distill is not None,
+        teacher_view=_teacher_view(run, source.dataset, detector),
+        context=context,
     )
-    return plan, training, Samples(validation_split, view, detector, run.data.classes)
+
+
+def _teacher_view(run: Run, dataset: Path, detector: Detector) -> ImageView | None:
+    """How the run's teacher sees events of a dataset: as when it was trained on them, else as its own."""
+    if run.distill is None:
+        return None
+    teacher = open_run(run.distill.teacher)
+    trained = (more.view for more in teacher.data.more if more.dataset == dataset and more.view is not None)
+    return ImageView(next(trained, teacher.view), detector)
 
 
 def shuffled(plan: Plan) -> np.ndarray:
     """For each event another one, whose picture it gets: all pictures are used once, classes and pictures unrelated."""
     order = np.random.default_rng(plan.seed).permutation(plan.num_events)
     return order[np.argsort(np.roll(order, 1))]
+
+
+def build_learner(run: Run, num_views: int, world: World) -> Task:
+    """The model of the run; beside its teacher, if it has one."""
+    student = build_task(run, num_views)
+    if run.distill is None:
+        return student
+    teacher = open_run(run.distill.teacher)
+    if teacher.data.classes != run.data.classes:
+        raise ConfigError(
+            f"distill.teacher = '{teacher.folder}': tells {', '.join(teacher.data.classes)}, and the student learns "
+            f"{', '.join(run.data.classes)}; set data.classes to the teacher's, in its order"
+        )
+    if teacher.data.context not in (None, run.data.context):
+        raise ConfigError(
+            f"distill.teacher = '{teacher.folder}': was trained with data.context, which its student's events need as "
+            "well; set data.context to the teacher's, or name a teacher without one"
+        )
+    asked = Teacher(load_best(teacher, num_views).to(world.device), teacher.data.context is not None)
+    return Distillation(student, asked, run.distill.weight, run.distill.temperature)
 
 
 def build_engine(
@@ -104,12 +173,20 @@ def describe(run: Run, world: World, plan: Plan, task: Task, position: Position)
     at_a_time = min(share, run.batch.per_rank)
     engine = f"ZeRO-{run.engine.stage}" if run.engine.kind == "zero" else "plain"
     start = f"continues after step {position.step}" if position.step else "starts"
+    taught = f" from {run.distill.teacher} (weight {run.distill.weight:g})" if run.distill else ""
     return (
-        f"{run.folder}: {start}; {run.model.family}, {learned:,} parameters to learn; {engine}, "
+        f"{run.folder}: {start}; {run.model.family}, {learned:,} parameters to learn{taught}; {engine}, "
         f"{run.engine.precision}, {world.size} x {world.device.type}\n"
         f"{plan.num_events} events, {plan.steps_per_epoch} steps an epoch, {run.schedule.epochs} epochs; global batch "
         f"{plan.global_size} = {world.size} ranks x {share}, computed {at_a_time} at a time"
     )
+
+
+def open_run(folder: Path) -> Run:
+    """The configuration that a run was made with, at the place where its folder lies now."""
+    if not (folder / "run.yaml").is_file():
+        raise ConfigError(f"{folder}: is no run folder (it holds no run.yaml); give the folder that training wrote")
+    return load_run(folder / "run.yaml").model_copy(update={"folder": folder})
 
 
 def load_best(run: Run, num_views: int) -> Task:
@@ -126,5 +203,5 @@ def export_best(run: Run, dataset: Dataset) -> Path:
     adapters = getattr(run.model, "lora", None) is not None
     folder = run.folder / ("adapter" if adapters else "model")
     shutil.rmtree(folder, ignore_errors=True)
-    load_best(run, dataset.manifest.detector.num_views).export(folder)
+    load_best(run, num_views(run, dataset)).export(folder)
     return folder

@@ -4,8 +4,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hpc_nuvlm.config import ConfigError, Run, dump_run, load_run, load_settings, parse_run
+from hpc_nuvlm.config import Run, dump_run, load_run, load_settings, parse_run
 from hpc_nuvlm.detector import detector_folder, load_detector
+from hpc_nuvlm.errors import ConfigError
 from hpc_nuvlm.simulate.settings import Simulation
 from hpc_nuvlm.simulation import plan_parts
 
@@ -84,7 +85,7 @@ def test_an_override_changes_one_key(tmp_path):
         (change(model={"family": "cnn", "widhts": [3]}), "model.widhts: no such key; did you mean 'widths'?"),
         (change(model={"family": "vlm", "lora": {"rang": 3}}), "model.lora.rang: no such key; did you mean 'rank'?"),
         (change(zzz=1), "zzz: no such key; there are augment, batch"),
-        (change(model={"family": "cnm"}), "does not match any of the expected tags: 'cnn', 'vlm'"),
+        (change(model={"family": "cnm"}), "does not match any of the expected tags: 'cnn', 'cvn', 'vit', 'vlm'"),
         (change(batch={"per_rank": 0}), "batch.per_rank = 0: Input should be greater than 0"),
         (change(engine={"stage": 4}), "engine.stage = 4"),
         (change(model={"family": "vlm", "nf4": True}), "nf4 weights are frozen"),
@@ -124,9 +125,10 @@ def test_a_folder_or_a_file_that_is_no_text_is_refused(tmp_path):
 
 
 def test_one_file_of_interactions_needs_no_list():
-    named = load_settings(Simulation, SIMULATIONS[0], ("interactions.files=a.root",)).interactions.files
+    neutrinos = FOLDER / "simulate-dune.yaml"
+    named = load_settings(Simulation, neutrinos, ("interactions.files=a.root",)).interactions.files
     assert named == (Path("a.root"),)
-    assert load_settings(Simulation, SIMULATIONS[0], ("interactions.files=[a.root]",)).interactions.files == named
+    assert load_settings(Simulation, neutrinos, ("interactions.files=[a.root]",)).interactions.files == named
 
 
 def test_a_run_cannot_be_changed():

@@ -10,11 +10,11 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
-from scipy.stats import binom, permutation_test
+from scipy.stats import binom
 from torchmetrics.functional.classification import multiclass_calibration_error
 
 from hpc_nuvlm.errors import UserError
-from hpc_nuvlm.metrics import apply_temperature, fit_temperature, mcnemar, reliability, score
+from hpc_nuvlm.metrics import apply_temperature, fit_temperature, reliability, score
 
 CLASSES = ("nue_cc", "numu_cc", "nc")
 
@@ -263,31 +263,6 @@ def test_temperature_does_not_change_the_predicted_class(logits, temperature):
     np.testing.assert_allclose(probabilities.sum(1), 1)
 
 
-def test_mcnemar_equals_a_permutation_test_of_the_swapped_pairs():
-    truth = np.zeros(14, int)
-    a = np.array([0] * 12 + [1] * 2)
-    b = np.array([0] * 3 + [1] * 9 + [0] * 2)
-    paired = mcnemar(truth, a, b)
-    assert (paired.only_a_right, paired.only_b_right) == (9, 2)
-    # Under the null hypothesis each event's two answers may be swapped: all 2^11 ways are tried
-    differ = a != b
-    exact = permutation_test(
-        (a[differ] == 0, b[differ] == 0),
-        lambda x, y: np.sum(x) - np.sum(y),
-        permutation_type="samples",
-        n_resamples=np.inf,
-    )
-    assert paired.p_value == pytest.approx(exact.pvalue)
-
-
-def test_mcnemar_is_symmetric_and_without_difference_gives_one():
-    truth, probabilities = simulate(40)
-    a, b = probabilities.argmax(1), probabilities.argmin(1)
-    ab, ba = mcnemar(truth, a, b), mcnemar(truth, b, a)
-    assert (ab.only_a_right, ab.only_b_right, ab.p_value) == (ba.only_b_right, ba.only_a_right, ba.p_value)
-    assert mcnemar(truth, a, a).p_value == 1
-
-
 GOOD = np.array([[0.5, 0.5], [0.25, 0.75]])
 
 
@@ -331,8 +306,3 @@ def test_logits_that_are_not_finite_are_refused():
     for call in (lambda: apply_temperature(bad, 1.0), lambda: fit_temperature(bad, np.array([0, 1]))):
         with pytest.raises(UserError, match=r"logits\[1, 0\] is -inf"):
             call()
-
-
-def test_a_paired_test_of_different_numbers_of_events_is_refused():
-    with pytest.raises(UserError, match="same events"):
-        mcnemar(np.array([0, 1]), np.array([0, 1]), np.array([0, 1, 1]))

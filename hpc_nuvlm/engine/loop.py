@@ -19,7 +19,7 @@ from hpc_nuvlm.engine.state import Position
 from hpc_nuvlm.engine.stop import StopRequest
 from hpc_nuvlm.engine.world import World
 from hpc_nuvlm.errors import UserError
-from hpc_nuvlm.sample import Batch, Samples
+from hpc_nuvlm.sample import Batch, Source
 from hpc_nuvlm.store.plan import Plan, Share
 
 
@@ -30,8 +30,8 @@ class Fit:
     run: Run
     engine: Engine
     world: World
-    training: Samples
-    validation: Samples
+    training: Source
+    validation: Source
     plan: Plan
     recorder: Recorder
     stop: StopRequest

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from hpc_nuvlm.engine.world import World
-from hpc_nuvlm.models.task import Task, evaluating
-from hpc_nuvlm.sample import Samples
+from hpc_nuvlm.models.task import Said, Task, evaluating
+from hpc_nuvlm.sample import Source
 
 
 @dataclass(frozen=True)
@@ -19,12 +19,16 @@ class Predicted:
     keys: list[str]
     truth: np.ndarray  # (N,) int64
     log_probability: np.ndarray  # (N, C) float64
-    text: list[str] | None
+    said: list[Said] | None
     # Seconds per event: its batch read, rasterized and computed, divided by the events in it
     time_s: np.ndarray
 
+    @property
+    def text(self) -> list[str] | None:
+        return None if self.said is None else [said.text for said in self.said]
 
-def predict(task: Task, samples: Samples, world: World, per_rank: int, explain: bool = False) -> Predicted:
+
+def predict(task: Task, samples: Source, world: World, per_rank: int, explain: bool = False) -> Predicted:
     """Every event once; every rank computes equally many batches, as ZeRO-3 needs, and gets the whole result."""
     rows = {}
     with evaluating(task):
@@ -37,11 +41,9 @@ def predict(task: Task, samples: Samples, world: World, per_rank: int, explain: 
             log_probability = prediction.log_probability_BC.double().cpu().numpy()
             time_s = (time.perf_counter() - started_s) / len(indices)
             for row in np.flatnonzero(valid):
-                text = prediction.text[row] if prediction.text else None
-                rows[int(indices[row])] = (batch.keys[row], int(batch.label_B[row]), log_probability[row], text, time_s)
+                said = prediction.said[row] if prediction.said else None
+                rows[int(indices[row])] = (batch.keys[row], int(batch.label_B[row]), log_probability[row], said, time_s)
     merged = {index: row for part in world.gather(rows) for index, row in part.items()}
-    keys, truth, log_probability, text, time_s = zip(*(merged[index] for index in range(len(samples))))
-    explained = any(text)
-    return Predicted(
-        list(keys), np.array(truth), np.stack(log_probability), list(text) if explained else None, np.array(time_s)
-    )
+    keys, truth, log_probability, said, time_s = zip(*(merged[index] for index in range(len(samples))))
+    told = list(said) if all(said) else None
+    return Predicted(list(keys), np.array(truth), np.stack(log_probability), told, np.array(time_s))

@@ -17,6 +17,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
 from hpc_nuvlm.errors import StoreError
+from hpc_nuvlm.models.task import Task
 
 FILES = ("tensors.safetensors", "position.json")
 MOMENTS = ("exp_avg", "exp_avg_sq")  # names that torch.optim.AdamW gives them
@@ -128,9 +129,9 @@ def require_same(position: Position, fingerprint: str, seed: int, where: Path) -
             )
 
 
-def load_values(task: torch.nn.Module, values: dict[str, torch.Tensor], where: Path) -> None:
+def load_values(task: Task, values: dict[str, torch.Tensor], where: Path) -> None:
     """Put values into the parameters of the same names; both sides must name the same ones, in the same shapes."""
-    own = {name: parameter for name, parameter in task.named_parameters() if parameter.requires_grad}
+    own = task.trainable()
     differ = sorted(own.keys() ^ values.keys()) or [n for n in own if own[n].shape != values[n].shape]
     if differ:
         raise StoreError(

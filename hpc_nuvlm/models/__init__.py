@@ -15,6 +15,18 @@ def build_cnn(run: Run, num_views: int) -> Task:
     return CnnTask(run.model, num_views, len(run.data.classes))
 
 
+def build_cvn(run: Run, num_views: int) -> Task:
+    from hpc_nuvlm.models.cvn import CvnTask
+
+    return CvnTask(run.model, num_views, len(run.data.classes))
+
+
+def build_vit(run: Run, num_views: int) -> Task:
+    from hpc_nuvlm.models.vit import build
+
+    return build(run, num_views)
+
+
 def build_vlm(run: Run, num_views: int) -> Task:
     from hpc_nuvlm.models.vlm.task import build
 
@@ -23,6 +35,8 @@ def build_vlm(run: Run, num_views: int) -> Task:
 
 FAMILIES = {
     "cnn": build_cnn,
+    "cvn": build_cvn,
+    "vit": build_vit,
     "vlm": build_vlm,
 }
 

@@ -8,23 +8,20 @@ a batch that is split over ranks must give the same result as the whole.
 
 from __future__ import annotations
 
-import math
-from pathlib import Path
-
 import torch
-from safetensors.torch import save_file
 from torch import nn
 from torch.nn import functional
 
-from hpc_nuvlm.config import Cnn
-from hpc_nuvlm.models.task import Prediction, Task
-from hpc_nuvlm.sample import Batch
+from hpc_nuvlm.families import Cnn
+from hpc_nuvlm.models.classifier import ClassifierTask
 
 CHANNELS_PER_GROUP = 8
 
 
 def norm(channels: int) -> nn.GroupNorm:
-    return nn.GroupNorm(max(1, channels // CHANNELS_PER_GROUP), channels)
+    """Groups of 8 channels, or of the next larger number that divides them."""
+    most = max(1, channels // CHANNELS_PER_GROUP)
+    return nn.GroupNorm(next(groups for groups in range(most, 0, -1) if channels % groups == 0), channels)
 
 
 class Residual(nn.Module):
@@ -74,27 +71,7 @@ class Siamese(nn.Module):
         return self.head(pooled.reshape(batch, -1)).float()
 
 
-class CnnTask(Task):
-    """One Siamese network, or several, whose probabilities are averaged (deep ensemble, arXiv:1612.01474)."""
-
+class CnnTask(ClassifierTask):
     def __init__(self, config: Cnn, num_views: int, num_classes: int):
-        super().__init__()
-        self.label_smoothing = config.label_smoothing
-        self.members = nn.ModuleList(Siamese(config, num_views, num_classes) for _ in range(config.members))
-
-    def loss(self, batch: Batch) -> torch.Tensor:
-        losses = [
-            functional.cross_entropy(
-                member(batch.image_BVHW), batch.label_B, reduction="none", label_smoothing=self.label_smoothing
-            )
-            for member in self.members
-        ]
-        return torch.stack(losses).mean(0)
-
-    def predict(self, batch: Batch, explain: bool = False) -> Prediction:
-        logs = [functional.log_softmax(member(batch.image_BVHW), -1) for member in self.members]
-        return Prediction(torch.stack(logs).logsumexp(0) - math.log(len(logs)))
-
-    def export(self, folder: Path) -> None:
-        folder.mkdir(parents=True, exist_ok=True)
-        save_file(self.state_dict(), folder / "model.safetensors")
+        members = (Siamese(config, num_views, num_classes) for _ in range(config.members))
+        super().__init__(members, num_views, config.label_smoothing)

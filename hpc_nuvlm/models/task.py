@@ -21,11 +21,24 @@ from hpc_nuvlm.sample import Batch
 
 
 @dataclass(frozen=True)
+class Said:
+    """A generated text; of each of its tokens the characters [start, stop), and the natural log of its probability."""
+
+    text: str
+    spans: tuple[tuple[int, int], ...]
+    log_probabilities: tuple[float, ...]
+
+
+@dataclass(frozen=True)
 class Prediction:
-    """Log-probabilities of the classes, normalized in each row, and the generated text if it was asked for."""
+    """Log-probabilities of the classes, normalized in each row, and what was generated if it was asked for."""
 
     log_probability_BC: torch.Tensor
-    text: tuple[str, ...] | None = None
+    said: tuple[Said, ...] | None = None
+
+    @property
+    def text(self) -> tuple[str, ...] | None:
+        return None if self.said is None else tuple(said.text for said in self.said)
 
 
 class Task(nn.Module, ABC):
@@ -33,7 +46,10 @@ class Task(nn.Module, ABC):
 
     @abstractmethod
     def loss(self, batch: Batch) -> torch.Tensor:
-        """(B,) loss of each event, in nats; padding rows are computed too, and weighted by the engine."""
+        """(B,) loss of each event, in nats; padding rows are computed too, and weighted by the engine.
+
+        The class costs nothing where the event has none.
+        """
 
     @abstractmethod
     def predict(self, batch: Batch, explain: bool = False) -> Prediction: ...

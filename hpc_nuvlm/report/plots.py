@@ -79,18 +79,24 @@ def plot_roc(path: Path, predictions: Predictions, scores: Scores, run_name: str
 
 
 def plot_reliability(path: Path, predictions: Predictions, scores: Scores, run_name: str) -> None:
-    """Accuracy against confidence, with Wilson 68 % intervals, over a histogram of the confidence."""
-    bins = reliability(predictions.truth, predictions.probabilities)
-    figure = Figure(figsize=(6.4, 6.8), layout="constrained")
-    upper, lower = figure.subplots(2, 1, sharex=True, height_ratios=(3, 1))
-    _title(upper, scores, run_name)
-    _draw_accuracy(upper, bins)
-    upper.set(ylabel="accuracy", xlim=(0, 1), ylim=(-0.02, 1.02))
-    upper.legend(loc="best", title=f"ECE {bins.expected_calibration_error:.3f}", frameon=False, alignment="left")
-    lower.bar(bins.edges[:-1], bins.num_events, np.diff(bins.edges), align="edge", color=BAR_COLOR, edgecolor="white")
-    lower.set(xlabel="confidence (probability of the predicted class)", ylabel="events")
-    for axes in (upper, lower):
-        _tidy(axes)
+    """Accuracy against confidence, with Wilson 68 % intervals, over a histogram; beside it after calibration."""
+    shown = {"": predictions.probabilities}
+    if predictions.calibrated is not None:
+        shown = {"before calibration: ": predictions.probabilities, "after: ": predictions.calibrated.probabilities}
+    figure = Figure(figsize=(6.4 * len(shown), 6.8), layout="constrained")
+    columns = figure.subplots(2, len(shown), sharex=True, sharey="row", height_ratios=(3, 1), squeeze=False).T
+    _title(columns[0][0], scores, run_name)
+    for (upper, lower), (name, probabilities) in zip(columns, shown.items(), strict=True):
+        bins = reliability(predictions.truth, probabilities)
+        _draw_accuracy(upper, bins)
+        upper.set(ylabel="accuracy", xlim=(0, 1), ylim=(-0.02, 1.02))
+        title = f"{name}ECE {bins.expected_calibration_error:.3f}"
+        upper.legend(loc="best", title=title, frameon=False, alignment="left")
+        widths = np.diff(bins.edges)
+        lower.bar(bins.edges[:-1], bins.num_events, widths, align="edge", color=BAR_COLOR, edgecolor="white")
+        lower.set(xlabel="confidence (probability of the predicted class)", ylabel="events")
+        _tidy(upper)
+        _tidy(lower)
     _save(figure, path)
 
 

@@ -19,10 +19,14 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from hpc_nuvlm.calibration import Calibrated
+from hpc_nuvlm.conformal import name_sets, read_sets
 from hpc_nuvlm.errors import FormatError, UserError
 from hpc_nuvlm.metrics import Scores, check_probabilities
 
 CLASSES_KEY = b"nuvlm_classes"
+# Column -> field of Calibrated
+SETS = {"set": "sets", "set_by_class": "sets_by_class"}
 
 
 @dataclass(frozen=True, eq=False)
@@ -38,9 +42,13 @@ class Predictions:
     text: tuple[str | None, ...] | None = None
     # Seconds spent on each event; None: not measured
     time_s: np.ndarray | None = None
+    # Probabilities and sets of classes after calibration; None: it was left out
+    calibrated: Calibrated | None = None
 
     def __post_init__(self):
         check_probabilities(self.truth, self.probabilities, self.classes)
+        if self.calibrated is not None:
+            check_probabilities(self.truth, self.calibrated.probabilities, self.classes)
         columns = {"ids": self.ids, "text": self.text, "time_s": self.time_s}
         lengths = {name: len(column) for name, column in columns.items() if column is not None}
         if set(lengths.values()) != {len(self.truth)}:
@@ -59,7 +67,7 @@ class Predictions:
 
 def write_predictions(path: Path, predictions: Predictions) -> None:
     """Publish one Parquet file with the columns of `_schema`, one row per event, in the order given."""
-    names = np.array(predictions.classes)
+    names, calibrated = np.array(predictions.classes), predictions.calibrated
     columns = {
         "id": list(predictions.ids),
         "truth": names[predictions.truth],
@@ -68,8 +76,13 @@ def write_predictions(path: Path, predictions: Predictions) -> None:
         "text": predictions.text or [None] * len(predictions.ids),
         "time_s": predictions.time_s if predictions.time_s is not None else [None] * len(predictions.ids),
     }
+    if calibrated is not None:
+        columns |= {
+            f"calibrated_{name}": column for name, column in zip(names, calibrated.probabilities.T, strict=True)
+        }
+        columns |= {name: name_sets(getattr(calibrated, field), predictions.classes) for name, field in SETS.items()}
     with published(path) as file:
-        pq.write_table(pa.table(columns, schema=_schema(predictions.classes)), file)
+        pq.write_table(pa.table(columns, schema=_schema(predictions.classes, calibrated is not None)), file)
 
 
 def read_predictions(path: Path) -> Predictions:
@@ -95,6 +108,7 @@ def read_predictions(path: Path) -> Predictions:
             classes=classes,
             text=_unless_empty(table["text"], tuple(columns["text"])),
             time_s=_unless_empty(table["time_s"], table["time_s"].to_numpy()),
+            calibrated=_read_calibrated(table, classes),
         )
     except UserError as error:
         raise FormatError(f"{path}: {error}") from error
@@ -131,7 +145,7 @@ def published(path: Path) -> Iterator[BinaryIO]:
         partial.unlink(missing_ok=True)
 
 
-def _schema(classes: tuple[str, ...]) -> pa.Schema:
+def _schema(classes: tuple[str, ...], calibrated: bool) -> pa.Schema:
     return pa.schema(
         [
             ("id", pa.string()),
@@ -140,6 +154,8 @@ def _schema(classes: tuple[str, ...]) -> pa.Schema:
             ("predicted", pa.string()),
             ("text", pa.string()),
             ("time_s", pa.float64()),
+            *((f"calibrated_{name}", pa.float64()) for name in classes if calibrated),
+            *((name, pa.string()) for name in SETS if calibrated),
         ],
         metadata={CLASSES_KEY: json.dumps(classes)},
     )
@@ -149,12 +165,21 @@ def _stored_classes(schema: pa.Schema, path: Path) -> tuple[str, ...]:
     if CLASSES_KEY not in (schema.metadata or {}):
         raise FormatError(f"{path}: metadata {CLASSES_KEY.decode()!r} is missing; `nuvlm evaluate` writes such files")
     classes = tuple(json.loads(schema.metadata[CLASSES_KEY]))
-    expected = _schema(classes)
+    # Without calibration there is none of its columns, as in files of earlier versions
+    expected = _schema(classes, calibrated=any(name in schema.names for name in SETS))
     missing = [str(field) for field in expected if field not in list(schema)]
     unknown = [str(field) for field in schema if field not in list(expected)]
     if missing or unknown:
         raise FormatError(f"{path}: columns missing or of another type: {missing}; columns not expected: {unknown}")
     return classes
+
+
+def _read_calibrated(table: pa.Table, classes: tuple[str, ...]) -> Calibrated | None:
+    if not set(SETS) & set(table.column_names):
+        return None
+    probabilities = np.column_stack([table[f"calibrated_{name}"].to_numpy() for name in classes])
+    sets = {field: read_sets(table[name].to_pylist(), classes) for name, field in SETS.items()}
+    return Calibrated(probabilities, **sets)
 
 
 def _unless_empty(column: pa.ChunkedArray, values):

@@ -1,4 +1,4 @@
-"""From an event's number to the event: interaction, short-lived decays, transport, readout, facts.
+"""From an event's number to the event: interaction or bomb, short-lived decays, transport, readout, facts.
 
 Event i has one random stream, seeded by (seed, i), so it is the same in any shard, process or order.
 """
@@ -16,13 +16,16 @@ from hpc_nuvlm.errors import ConfigError, UserError
 from hpc_nuvlm.event import Event, Identity
 from hpc_nuvlm.interaction import Interaction
 from hpc_nuvlm.simulate.ancestry import oldest
+from hpc_nuvlm.simulate.bombs import BombMaker
 from hpc_nuvlm.simulate.cosmics import cosmic_muons
 from hpc_nuvlm.simulate.decays import decay_short_lived
 from hpc_nuvlm.simulate.facts import truth_of, visible_facts
 from hpc_nuvlm.simulate.generator import Generator
+from hpc_nuvlm.simulate.regions import Views
 from hpc_nuvlm.simulate.response import Readout
-from hpc_nuvlm.simulate.settings import Corner, Simulation
+from hpc_nuvlm.simulate.settings import Corner, Interactions, Simulation
 from hpc_nuvlm.simulate.transport import Trace, Transport
+from hpc_nuvlm.simulate.variants import expand
 
 # Interaction number i of the user's files
 ReadInteraction = Callable[[int], Interaction]
@@ -41,10 +44,11 @@ class Simulator:
         self._argon = box_of("argon", geometry.argon_low_mm, geometry.argon_high_mm, detector)
         self._vertices = box_of("vertex", geometry.vertex_low_mm, geometry.vertex_high_mm, detector)
         check_inside(self._vertices, self._argon)
-        self._generator = None if settings.interactions.files else Generator(settings.interactions)
+        self._generator = generator_of(settings.interactions)
         self._read_interaction = read_interaction
         self._transport = Transport(*self._argon)
-        self._readout = Readout(settings.response, detector)
+        self._readouts = {name: Readout(one, detector) for name, one in expand(settings.response).items()}
+        self._plane_names = tuple(plane.name for plane in detector.planes)
         self._source = source_digest(settings)
 
     def event(self, number: int) -> Event:
@@ -57,14 +61,30 @@ class Simulator:
             trace = self._transport.run(overlaid(interaction, vertex_mm, cosmics), vertex_mm, rng)
         except UserError as error:
             raise UserError(f"event {number}: {error}") from error
-        hits = self._readout.read(trace, rng, own_segments(interaction, trace))
-        facts = visible_facts(interaction, trace, self._readout.inside(trace), self._argon)
+        name, readout = self._readout(rng)
+        hits = readout.read(trace, rng, own_segments(interaction, trace))
+        views = Views(self._plane_names, readout.native)
+        facts = visible_facts(interaction, trace, readout.inside(trace), self._argon, views)
+        if self.settings.response.variants:
+            facts["variant"] = name
         return Event(hits, truth_of(interaction, vertex_mm, facts), Identity(self._source, number))
+
+    def _readout(self, rng: np.random.Generator) -> tuple[str, Readout]:
+        """The readout of this event and the name of its variant; nothing is drawn where there is no choice."""
+        choice = int(rng.integers(len(self._readouts))) if len(self._readouts) > 1 else 0
+        return list(self._readouts.items())[choice]
 
     def interaction(self, number: int, rng: np.random.Generator) -> Interaction:
         """What comes out of the nucleus, short-lived particles decayed."""
         drawn = self._generator.generate(rng) if self._generator else self._read_interaction(number)
         return decay_short_lived(drawn, rng)
+
+
+def generator_of(settings: Interactions) -> Generator | BombMaker | None:
+    """What draws the interactions; None where they are read from files."""
+    if settings.bombs is not None:
+        return BombMaker(settings.bombs)
+    return None if settings.files else Generator(settings)
 
 
 def overlaid(interaction: Interaction, vertex_mm: Corner, cosmics: Interaction) -> Interaction:

@@ -10,6 +10,16 @@ that has no meaning for an event (the gap of a shower where there is none) is le
   contained                 at most LEAK_FRACTION of the event's charged and photon energy escapes or is unseen, and
                             a visible lepton is contained
   visible_energy_mev        all deposits seen
+  lead                      kind of the leading object: "muon" or "electron", the visible lepton; else, of the object
+                            with most energy seen, "photon" (an electromagnetic shower) or "hadron" (a track: a charged
+                            hadron's or a stray muon's). Where no neutrino interacted: by its particle. Not there if
+                            nothing is seen
+  lead_V_from_row, _column  where it begins (a photon: its first electron) in view V (U, XZ, ...): row and column of the
+                            readout, not whole numbers, pixel r being [r, r + 1); may be outside. Not there for a view
+                            of wires without hits
+  lead_V_to_row, _column    its end: the last place seen of a track; the point on the straight axis of a shower before
+                            which 90 % of its energy seen lies
+  variant                   change of the response that the event was read out with, where each event draws one
   num_tracks                muons, charged pions and kaons, protons with TRACK_MM of path seen, wherever they begin
   num_vertex_tracks         those of them that begin within PRONG_MM of the vertex
   longest_track_mm          path seen of the longest such particle, 0 if there is none
@@ -35,6 +45,7 @@ import numpy as np
 
 from hpc_nuvlm.interaction import Interaction
 from hpc_nuvlm.simulate.ancestry import Ancestry, ancestry, draws_line, is_electromagnetic
+from hpc_nuvlm.simulate.regions import Views, leading_region, region_facts
 from hpc_nuvlm.simulate.showers import shower_start, start_dedx_mev_per_mm
 from hpc_nuvlm.simulate.transport import Trace
 from hpc_nuvlm.simulate.truth import available_energy_gev, lepton_pdg, truth_of
@@ -66,12 +77,16 @@ SURFACE_MM = 1e-3
 
 
 def visible_facts(
-    interaction: Interaction, trace: Trace, seen: np.ndarray | None = None, argon_mm: Box | None = None
-) -> dict[str, float | int | bool]:
+    interaction: Interaction,
+    trace: Trace,
+    seen: np.ndarray | None = None,
+    argon_mm: Box | None = None,
+    views: Views | None = None,
+) -> dict[str, float | int | bool | str]:
     """Facts of a trace by the names above; none if nothing of the interaction was followed.
 
     `seen` (N,): the segments inside the readout; None: all. `argon_mm`: low and high corner of the argon, without
-    which nothing is said of containment.
+    which nothing is said of containment. `views`: the readout, without which nothing is said of the leading object.
     """
     family = ancestry(interaction, trace, seen)
     if family is None:
@@ -87,6 +102,8 @@ def visible_facts(
     facts["vertex_activity_mev"] = _vertex_activity_mev(trace, family, lepton)
     if lepton is not None and abs(family.pdg[lepton]) == 13:
         facts["lepton_track_mm"] = float(_path_mm(trace, family, np.array([lepton]))[0])
+    if views is not None and (region := leading_region(trace, family, lepton, interaction.nu_pdg is not None)):
+        facts |= region_facts(region, views)
     return {name: round(value, 4) if isinstance(value, float) else value for name, value in facts.items()}
 
 

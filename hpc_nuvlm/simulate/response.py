@@ -52,8 +52,11 @@ class Readout:
             self._grid = VoxelGrid(self.settings, detector)
         else:
             self._planes = planes_of(self.settings, detector)
-        # (V, 2): wire of row 0 and time [columns] of column 0 in the maps of the event read last
-        self._windows = np.zeros((detector.num_views, 2))
+        # (V, 2), in pitches: where row and column 0 of voxels' views lie, or wire of row 0 and time of column 0 in the
+        # maps of the event read last, NaN for a view without hits
+        self._windows = np.full((detector.num_views, 2), np.nan)
+        if self.settings.kind == "voxels":
+            self._windows = detector.grid_mm / detector.pitches_mm
 
     def read(self, trace, rng: np.random.Generator, own: np.ndarray | None = None) -> Hits:
         """Hits of the detector: deposits (voxels) or pixels (wires).
@@ -86,8 +89,16 @@ class Readout:
         if self.settings.kind == "voxels":
             return ((middle >= self._grid.low_mm) & (middle < self._grid.high_mm)).all(axis=1)
         size = np.array([self.detector.num_rows, self.detector.num_columns])
-        places = np.einsum("vka,na->nvk", self.detector.projections, middle) / self.detector.pitches_mm - self._windows
+        places = self.native(middle)
         return ((places >= 0) & (places < size)).all(axis=2).sum(axis=1) >= min(2, self.detector.num_views)
+
+    def native(self, points_mm: np.ndarray) -> np.ndarray:
+        """(N, V, 2): native row and column of points (N, 3) in each view, pixel r being [r, r + 1), or beyond the view.
+
+        Wires: in the maps of the event that was read last, NaN in a view without hits; of a deposit that is not late.
+        """
+        places = np.einsum("vka,na->nvk", self.detector.projections, points_mm)
+        return places / self.detector.pitches_mm - self._windows
 
     def _clouds(self, trace, chosen: slice | np.ndarray, lost: np.ndarray) -> np.ndarray:
         """What arrives at the anode of the chosen segments."""
@@ -128,7 +139,7 @@ class Readout:
             if len(own_wire):
                 *_, top, begin = self._place(plane, own_wire, own_time)
                 row, column, window = *in_window(wire, time, top, begin, size), (top, begin)
-        self._windows[plane.number] = window
+        self._windows[plane.number] = window if len(wire) else np.nan
         if wires.noise_hits:
             row, column, charge = with_noise_hits(row, column, charge, plane, wires.noise_hits, size, rng)
         row, column, charge, outside = windows.sum_pixels(row, column, charge, *size)

@@ -18,7 +18,7 @@ MUON_AT_REST_GEV = 0.10566
 
 
 def _listed(value: Any) -> Any:
-    """One path as a list of it."""
+    """One path or name as a list of it."""
     return [value] if isinstance(value, str | Path) else value
 
 
@@ -38,6 +38,27 @@ class Flux(Part):
     times_cross_section: bool = False
 
 
+class Bombs(Part):
+    """Particles from one point, without a neutrino: simulate/bombs.py."""
+
+    # PDG code -> share of the particles
+    particles: dict[int, NotNegative] = Field(
+        {11: 1.0, -11: 1.0, 13: 1.0, -13: 1.0, 211: 1.0, -211: 1.0, 2212: 2.0, 22: 2.0, 111: 1.0}
+    )
+    # How many there are, each number as likely as another
+    least: PositiveInt = 1
+    most: PositiveInt = 4
+    # Kinetic energies, uniform in their logarithm
+    low_mev: Positive = 30.0
+    high_mev: Positive = 3000.0
+
+    @model_validator(mode="after")
+    def _limits_are_in_order(self):
+        if self.least > self.most or self.low_mev > self.high_mev:
+            raise ValueError("least must not be above most, nor low_mev above high_mev; exchange them")
+        return self
+
+
 class Interactions(Part):
     """What interacts with argon, and how. The energy range of the published set-up: arXiv:2508.19376."""
 
@@ -50,6 +71,14 @@ class Interactions(Part):
     files: Annotated[tuple[Path, ...], BeforeValidator(_listed)] = ()
     # Final-state interactions of pions and nucleons inside the nucleus
     fsi: bool = True
+    # Particle bombs instead of neutrinos: of what is above, nothing is then looked at. Their events have no class
+    bombs: Bombs | None = None
+
+    @model_validator(mode="after")
+    def _one_source(self):
+        if self.bombs is not None and self.files:
+            raise ValueError("bombs and files are both given, and events come from one of them; leave out one")
+        return self
 
 
 class Geometry(Part):
@@ -119,6 +148,9 @@ class Response(Part):
     kind: Literal["voxels", "wires"] = "voxels"
     # One named change of all that follows, for degradation studies (simulate/variants.py); None: nominal
     variant: str | None = None
+    # Or several, of which each event is read out by one, drawn uniformly: names of variants, and "nominal" for no
+    # change; "all" alone: nominal and every variant that changes something here. The fact `variant` tells which
+    variants: Annotated[tuple[str, ...], BeforeValidator(_listed)] = ()
     # Charge that recombines: Birks law, modified box model, or none
     recombination: Literal["none", "birks", "box"] = "box"
     # Factor on the strength of recombination (Birks k, box beta)
@@ -144,6 +176,12 @@ class Response(Part):
     saturation_electrons: Positive | None = None
     # Wires only
     wires: Wires = Wires()
+
+    @model_validator(mode="after")
+    def _one_way_to_vary(self):
+        if self.variant is not None and self.variants:
+            raise ValueError("variant and variants are both given; leave out one")
+        return self
 
 
 class Simulation(Part):

@@ -39,9 +39,30 @@ VARIANTS: dict[str, dict[str, Any]] = {
     "dead_wires_5_percent": {"dead_fraction": 0.05},
     "dead_wires_20_percent": {"dead_fraction": 0.2},
 }
+# In response.variants: no change, and all that change something
+NOMINAL, ALL = "nominal", "all"
 # Settings that one kind of readout does not look at
 NOT_OF_VOXELS = {"wires"}
 NOT_OF_WIRES = {"voxel_mm", "noise_electrons", "threshold_electrons", "saturation_electrons"}
+
+
+def expand(response: Response) -> dict[str, Response]:
+    """The settings, one variant each, that `response.variants` asks for, by name; {nominal: the settings} if empty.
+
+    A ConfigError as of vary(), or if "all" is not alone.
+    """
+    names = response.variants
+    if not names:
+        return {NOMINAL: response}
+    if ALL in names and len(names) > 1:
+        raise ConfigError(f"response.variants = {list(names)}: 'all' holds every variant; name nothing beside it")
+    one_each = {
+        name: response.model_copy(update={"variants": (), "variant": None if name == NOMINAL else name})
+        for name in ((NOMINAL, *VARIANTS) if names == (ALL,) else names)
+    }
+    if names == (ALL,):
+        return {name: one for name, one in one_each.items() if name == NOMINAL or in_use(changed(one)) != in_use(one)}
+    return one_each
 
 
 def vary(response: Response) -> Response:
@@ -52,18 +73,23 @@ def vary(response: Response) -> Response:
         close = difflib.get_close_matches(response.variant, VARIANTS, n=1)
         hint = f"did you mean {close[0]!r}?" if close else f"there are {', '.join(VARIANTS)}"
         raise ConfigError(f"response.variant = {response.variant!r}: no such variant; {hint}")
-    fields = response.model_dump()
-    for path, change in VARIANTS[response.variant].items():
-        part, _, name = path.rpartition(".")
-        target = fields[part] if part else fields
-        target[name] = scaled(target[name], change.by) if isinstance(change, Factor) else change
-    varied = Response(**fields)
+    varied = changed(response)
     if in_use(varied) == in_use(response):
         raise ConfigError(
             f"response.variant = {response.variant!r}: changes nothing here, as what it scales is 0, already so, "
             "or not used by this kind of response; choose another one, or give the setting a value"
         )
     return varied
+
+
+def changed(response: Response) -> Response:
+    """The settings with the change of `response.variant`, which is one of VARIANTS, whether it matters here or not."""
+    fields = response.model_dump()
+    for path, change in VARIANTS[response.variant].items():
+        part, _, name = path.rpartition(".")
+        target = fields[part] if part else fields
+        target[name] = scaled(target[name], change.by) if isinstance(change, Factor) else change
+    return Response(**fields)
 
 
 def in_use(response: Response) -> dict[str, Any]:

@@ -1,10 +1,12 @@
 """Augmentation: another picture that the detector could have given of the same kind of event.
 
 The draws depend only on the generator, so a generator seeded by (run, epoch, event) gives the same
-picture on any rank.
+picture on any rank, and the same change of another picture of the event.
 """
 
 from __future__ import annotations
+
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -12,23 +14,54 @@ from hpc_nuvlm.config import Augment
 from hpc_nuvlm.detector import Detector, Symmetry
 
 
-def augment(image: np.ndarray, settings: Augment, detector: Detector, generator: np.random.Generator) -> np.ndarray:
-    """A changed copy of one event's views, uint8 (V, H, W): symmetries, stretch, shift, gain, dropout."""
-    image = image.copy()
+@dataclass(frozen=True)
+class Change:
+    """What is done to an event as a whole; None: not done."""
+
+    symmetries: tuple[Symmetry, ...] = ()
+    # Factors along rows and along columns, and shear
+    stretch: tuple[float, float, float] | None = None
+    # Rows and columns, in image pixels
+    shift: tuple[int, int] | None = None
+    gain: float | None = None
+
+
+def draw_change(settings: Augment, detector: Detector, generator: np.random.Generator) -> Change:
+    drawn = {}
     if settings.symmetries:
-        for symmetry in detector.symmetries:
-            if generator.random() < 0.5:
-                image = apply_symmetry(image, symmetry)
+        drawn["symmetries"] = tuple(symmetry for symmetry in detector.symmetries if generator.random() < 0.5)
     if settings.stretch or settings.shear:
         rows, columns = generator.uniform(1 - settings.stretch, 1 + settings.stretch, size=2)
-        image = stretch(image, rows, columns, generator.uniform(-settings.shear, settings.shear))
+        drawn["stretch"] = rows, columns, generator.uniform(-settings.shear, settings.shear)
     if any(settings.shift):
         limit = np.array(settings.shift)
-        rows, columns = generator.integers(-limit, limit, endpoint=True)
-        image = shift(image, int(rows), int(columns))
+        drawn["shift"] = tuple(generator.integers(-limit, limit, endpoint=True).tolist())
     if settings.gain:
-        factor = generator.uniform(1 - settings.gain, 1 + settings.gain)
-        image = np.minimum(np.rint(image * factor), 255).astype(np.uint8)
+        drawn["gain"] = generator.uniform(1 - settings.gain, 1 + settings.gain)
+    return Change(**drawn)
+
+
+def apply_change(image: np.ndarray, change: Change, pixel_ratio: float = 1.0) -> np.ndarray:
+    """A changed copy of one event's views, uint8 (V, H, W): symmetries, stretch, shift, gain.
+
+    pixel_ratio: pixels of this image to one of those that the shift counts, each way; the shift is rounded.
+    """
+    image = image.copy()
+    for symmetry in change.symmetries:
+        image = apply_symmetry(image, symmetry)
+    if change.stretch is not None:
+        image = stretch(image, *change.stretch)
+    if change.shift is not None:
+        rows, columns = change.shift
+        image = shift(image, round(rows * pixel_ratio), round(columns * pixel_ratio))
+    if change.gain is not None:
+        image = np.minimum(np.rint(image * change.gain), 255).astype(np.uint8)
+    return image
+
+
+def augment(image: np.ndarray, settings: Augment, detector: Detector, generator: np.random.Generator) -> np.ndarray:
+    """A changed copy of one event's views, uint8 (V, H, W): symmetries, stretch, shift, gain, dropout."""
+    image = apply_change(image, draw_change(settings, detector, generator))
     if settings.dropout:
         lit = np.flatnonzero(image)
         image.reshape(-1)[lit[generator.random(lit.size) < settings.dropout]] = 0

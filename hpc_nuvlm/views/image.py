@@ -46,6 +46,15 @@ class ImageView:
         self._refuse_rejected(events, first_rejected)
         return image, outside
 
+    @property
+    def extent(self) -> np.ndarray:
+        """(2,) native rows and columns that an image spans."""
+        return np.array(self.view.size) * self.view.pool
+
+    def windows(self, events: Sequence[Event]) -> np.ndarray:
+        """Native row and column at which each image begins, (E, V, 2)."""
+        return self._origins(events, self._readout_centre if _common_kind(events) == "pixels" else self._deposit_centre)
+
     def _hits_and_windows(self, events: Sequence[Event]) -> tuple[str, tuple]:
         """The kind of the hits, and what the kernels of that kind need besides their output."""
         kind = _common_kind(events)
@@ -54,30 +63,20 @@ class ImageView:
         if kind == "pixels":
             return kind, (hits, offsets, self._origins(events, self._readout_centre), self.view.pool)
         pitch_mm = self.detector.pitches_mm
-        origin_mm = self._grid_mm() + self._origins(events, self._deposit_centre) * pitch_mm
+        origin_mm = self.detector.grid_mm + self._origins(events, self._deposit_centre) * pitch_mm
         return kind, (hits, offsets, self.detector.projections, origin_mm, pitch_mm * self.view.pool)
 
     def _origins(self, events, centre_of) -> np.ndarray:
         """Native row and column at which each image begins, (E, V, 2): whole numbers, as float64."""
-        extent = np.array(self.view.size) * self.view.pool
         origins = np.empty((len(events), self.detector.num_views, 2))
         for origin, event in zip(origins, events, strict=True):
-            origin[:] = np.floor(centre_of(event)) - extent // 2
+            origin[:] = np.floor(centre_of(event)) - self.extent // 2
         return origins
 
     @property
     def _middle(self) -> np.ndarray:
         """Native row and column in the middle of the readout, (2,)."""
         return np.array([self.detector.num_rows / 2, self.detector.num_columns / 2])
-
-    def _grid_mm(self) -> np.ndarray:
-        """Position of the low edge of native row and column 0 in each view, (V, 2).
-
-        The readout is centred on the active volume, or on the origin where the detector names no volume.
-        """
-        low, high = self.detector.volume_low_mm, self.detector.volume_high_mm
-        centre_mm = np.zeros(3) if low is None else np.add(low, high) / 2
-        return self.detector.projections @ centre_mm - self._middle * self.detector.pitches_mm
 
     def _readout_centre(self, event: Event) -> np.ndarray:
         """Native row and column that the crop rule puts in the centre of each view, (V, 2), for pixel hits."""
@@ -111,7 +110,7 @@ class ImageView:
             point_mm = _deposit_centroid_mm(event.hits)
             if not np.isfinite(point_mm).all():
                 return self._middle
-        return (self.detector.projections @ point_mm - self._grid_mm()) / self.detector.pitches_mm
+        return (self.detector.projections @ point_mm - self.detector.grid_mm) / self.detector.pitches_mm
 
     def _refuse_rejected(self, events: Sequence[Event], first_rejected: np.ndarray) -> None:
         for event, hit in zip(events, first_rejected.tolist(), strict=True):

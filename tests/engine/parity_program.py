@@ -1,4 +1,7 @@
-"""Run by test_parity.py on two ranks: one small NF4 + LoRA run under every engine, saved and restored."""
+"""Run by tests on two ranks: one small NF4 + LoRA run under every engine, saved and restored.
+
+With engines named after the folder, under those alone and from the start alone.
+"""
 
 import json
 import sys
@@ -47,9 +50,8 @@ def follow(fields: dict, engine: dict, world: World, checkpoint: Path | None, sa
     return losses
 
 
-def main() -> None:
-    fields, folder = json.loads(Path(sys.argv[1]).read_text()), Path(sys.argv[2])
-    world = start_world(threads=1)
+def compare(fields: dict, folder: Path, world: World) -> dict:
+    """Every engine from the start and from its own checkpoint, and some from another's."""
     results = {}
     for name, engine in ENGINES.items():
         whole = follow(fields, engine, world, None, folder / name)
@@ -58,6 +60,16 @@ def main() -> None:
     results["zero-3 to zero-1"] = follow(fields, ENGINES["zero-1"], world, folder / "zero-3", None)
     results["zero-3 to plain"] = follow(fields, ENGINES["plain"], world, folder / "zero-3", None)
     results["plain to zero-3"] = follow(fields, ENGINES["zero-3"], world, folder / "plain", None)
+    return results
+
+
+def main() -> None:
+    fields, folder, named = json.loads(Path(sys.argv[1]).read_text()), Path(sys.argv[2]), sys.argv[3:]
+    world = start_world(threads=1)
+    if named:
+        results = {name: follow(fields, ENGINES[name], world, None, None) for name in named}
+    else:
+        results = compare(fields, folder, world)
     if world.main:
         (folder / "results.json").write_text(json.dumps(results))
     torch.distributed.barrier()

@@ -19,7 +19,7 @@ def results(tmp_path_factory, drawn_dataset) -> dict:
         "folder": str(folder / "run"),
         "data": {"dataset": str(drawn_dataset)},
         "view": {"size": [112, 112], "pool": 4, "full_scale": 1020},
-        "model": {"family": "vlm", "nf4": True, "lora": {"dropout": 0.0}},
+        "model": {"family": "vlm", "base": "untrained:tiny", "nf4": True, "lora": {"dropout": 0.0}},
         # 3 events for 2 ranks of 2, computed 1 at a time: padding and accumulation are part of the test
         "batch": {"global_size": 3, "per_rank": 1},
         # 4 times that of the shipped fine-tune. At 1e-2, Adam's first steps, which turn gradients near zero into full

@@ -117,8 +117,9 @@ def test_runs_are_evaluated_side_by_side(config, repository, drawn_dataset, tmp_
     for seed, folder in enumerate(folders):
         finish(start([sys.executable, "launch/train.py", config, f"folder={folder}", f"seed={seed}"], repository))
     evaluate = [sys.executable, "launch/evaluate.py", *folders, "--data", drawn_dataset, "--split", "test"]
-    table = finish(start(evaluate, repository))
-    assert "first" in table and "second" in table and "McNemar" in table
+    table = finish(start([*evaluate, "--markdown", tmp_path / "tables.md"], repository))
+    assert "first" in table and "second" in table and "McNemar" in table and "Calibration" in table
+    assert "**By class" in (tmp_path / "tables.md").read_text()
     report = folders[0] / "evaluation-test"
     assert {path.name for path in report.iterdir()} == {
         "predictions.parquet",
@@ -132,8 +133,17 @@ def test_runs_are_evaluated_side_by_side(config, repository, drawn_dataset, tmp_
     assert len(rows) == scores["scores"]["num_events"] == 12
     right = sum(row["truth"] == row["predicted"] for row in rows)
     assert scores["scores"]["accuracy"]["value"] == pytest.approx(right / 12)
-    out, _ = start([*evaluate, "--json"], repository).communicate(timeout=300)
-    assert json.loads(out)["second"]["scores"]["num_events"] == 12
+    assert {row["set"] for row in rows} == {"nue_cc|numu_cc|nc"}, "8 events to fit on tell nothing of 90 %"
+    options = ["--json", "--priors", "estimate", "--coverage", "0.6", "--sets", "aps"]
+    out, _ = start([*evaluate, *options], repository).communicate(timeout=300)
+    fields = json.loads(out)["second"]
+    assert fields["scores"]["num_events"] == 12 and fields["calibration"]["conformal"]["nominal"] == 0.6
+    assert fields["calibration"]["prior_corrected"]["priors"] == "estimate"
+    own = [sys.executable, "launch/evaluate.py", folders[0], "--data", drawn_dataset, "--split", "val"]
+    said = refused(own[1:], repository)
+    assert "events are fitted on and scored too" in said and "--calibrate none" in said
+    finish(start([*own, "--calibrate", "none"], repository))
+    finish(start([*own, "--calibrate", f"{drawn_dataset}:test"], repository))
 
 
 def refused(command: list, repository: Path) -> str:

@@ -1,7 +1,7 @@
 import torch
 from torch import nn
 
-from hpc_nuvlm.config import Cnn
+from hpc_nuvlm.families import Cnn
 from hpc_nuvlm.models.cnn import CnnTask
 from hpc_nuvlm.sample import Batch
 

@@ -14,8 +14,15 @@ from hpc_nuvlm.training import build_data
 
 MODELS = {
     "cnn": {"family": "cnn", "widths": [8, 16], "hidden": 8, "dropout": 0.0},
-    "vlm": {"family": "vlm"},
-    "vlm, NF4 and LoRA": {"family": "vlm", "nf4": True, "lora": {"dropout": 0.0}},
+    "cvn": {"family": "cvn", "widths": [16, 16, 16], "depths": [1, 1, 1], "dropout": 0.0},
+    "vit": {"family": "vit", "patch_size": 28, "hidden": 24, "layers": 2, "heads": 2, "dropout": 0.0},
+    "vit, frozen tower": {"family": "vit", "tower": "untrained:tiny", "patches": 40, "frozen": True, "dropout": 0.0},
+    "vlm": {"family": "vlm", "base": "untrained:tiny"},
+    "vlm, lit patches": {"family": "vlm", "base": "untrained:tiny", "patches": 24},
+    "vlm, NF4 and LoRA": {"family": "vlm", "base": "untrained:tiny", "nf4": True, "lora": {"dropout": 0.0}},
+    # Its base is a folder that a fixture makes
+    "vlm, Idefics3": {"family": "vlm", "layout": "images"},
+    "vlm, Idefics3, NF4 and LoRA": {"family": "vlm", "layout": "images", "nf4": True, "lora": {"dropout": 0.0}},
 }
 
 
@@ -24,14 +31,15 @@ def test_every_family_is_in_the_suite():
 
 
 # Seconds a test: theirs is the slow tier
-SLOW = ("vlm", "vlm, NF4 and LoRA")
+SLOW = ("vlm", "vlm, lit patches", "vlm, NF4 and LoRA")
 
 
 @pytest.fixture(
     scope="module", params=[pytest.param(name, marks=pytest.mark.slow if name in SLOW else ()) for name in MODELS]
 )
 def model_fields(request):
-    return MODELS[request.param]
+    fields = MODELS[request.param]
+    return fields | {"base": str(request.getfixturevalue("idefics3_folder"))} if "Idefics3" in request.param else fields
 
 
 @pytest.fixture

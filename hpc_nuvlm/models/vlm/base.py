@@ -18,14 +18,22 @@ from transformers import (
 )
 from transformers.utils import logging
 
-from hpc_nuvlm.config import Lora, Vlm
 from hpc_nuvlm.errors import ConfigError
+from hpc_nuvlm.families import Lora, Vlm
 from hpc_nuvlm.models.vlm import nano
+from hpc_nuvlm.models.vlm.idefics3 import build_idefics3_eyes
+from hpc_nuvlm.models.vlm.lit import LIT_PATCHES, look_at_lit
+from hpc_nuvlm.models.vlm.mllama import build_mllama_eyes
 
-SUPPORTED = ("mllama",)
+# model_type -> how its pictures come to the text
+EYES = {"mllama": build_mllama_eyes, "idefics3": build_idefics3_eyes}
 # Linear layers of both towers, by the last part of their name: q, k, v, o and the MLPs (text: gate, up, down;
-# vision: fc1, fc2), as in the published fine-tune, plus the projector between the towers.
-LORA_TARGETS = r".*\.(q_proj|k_proj|v_proj|o_proj|gate_proj|up_proj|down_proj|fc1|fc2)|.*multi_modal_projector"
+# vision: fc1, fc2), as in the published fine-tune, plus the projector between the towers. Mllama calls the latter
+# multi_modal_projector, Idefics3 modality_projection.proj; its vision tower has out_proj for o_proj.
+LORA_TARGETS = (
+    r".*\.(q_proj|k_proj|v_proj|o_proj|out_proj|gate_proj|up_proj|down_proj|fc1|fc2)"
+    r"|.*multi_modal_projector|.*modality_projection\.proj"
+)
 
 
 def open_base(config: Vlm, dtype: torch.dtype, device: torch.device) -> tuple[PreTrainedModel, ProcessorMixin]:
@@ -35,35 +43,44 @@ def open_base(config: Vlm, dtype: torch.dtype, device: torch.device) -> tuple[Pr
     bitsandbytes.nn.modules.has_avx512bf16 = lambda: False
     logging.disable_progress_bar()
     logging.set_verbosity_error()
-    if config.base == nano.NAME:
-        processor = nano.build_processor()
+    if config.base.startswith(nano.UNTRAINED):
+        shape = nano.read_shape(config.base.removeprefix(nano.UNTRAINED))
+        processor = nano.build_processor(shape)
         with tempfile.TemporaryDirectory() as folder:
-            nano.write_model(processor.tokenizer, Path(folder))
-            return _open_model(Path(folder), config, dtype).to(device), processor
-    check_folder(config)
-    processor = AutoProcessor.from_pretrained(config.base, local_files_only=True)
-    return _open_model(Path(config.base), config, dtype).to(device), processor
+            nano.write_model(processor.tokenizer, shape, Path(folder))
+            return _open_model(Path(folder), config, dtype, processor).to(device), processor
+    folder = nano.shipped_folder() if config.base == nano.NAME else Path(config.base)
+    check_folder(folder)
+    processor = AutoProcessor.from_pretrained(folder, local_files_only=True)
+    return _open_model(folder, config, dtype, processor).to(device), processor
 
 
-def check_folder(config: Vlm) -> None:
-    folder = Path(config.base)
+def check_folder(folder: Path) -> None:
     if not (folder / "config.json").is_file():
         raise ConfigError(
-            f"model.base = {config.base!r}: neither {nano.NAME!r} nor a folder with config.json; "
+            f"model.base = '{folder}': neither {nano.NAME!r} nor 'untrained:SHAPE' nor a folder with config.json; "
             "nothing is downloaded: give the folder of a model that lies on this machine"
         )
     kind = AutoConfig.from_pretrained(folder, local_files_only=True).model_type
-    if kind not in SUPPORTED:
-        raise ConfigError(f"model.base = {config.base!r}: model_type {kind!r} is not among {', '.join(SUPPORTED)}")
+    if kind not in EYES:
+        raise ConfigError(f"model.base = '{folder}': model_type {kind!r} is not among {', '.join(EYES)}")
 
 
-def _open_model(folder: Path, config: Vlm, dtype: torch.dtype) -> PreTrainedModel:
-    return AutoModelForImageTextToText.from_pretrained(
+def _open_model(folder: Path, config: Vlm, dtype: torch.dtype, processor) -> PreTrainedModel:
+    model = AutoModelForImageTextToText.from_pretrained(
         folder,
         dtype=dtype,
         local_files_only=True,
         quantization_config=nf4_config(dtype) if config.nf4 else None,
     )
+    # A model that learned from lit patches says so in its config.json
+    patches = getattr(model.config, LIT_PATCHES, None) if config.patches is None else config.patches
+    if patches == "all":
+        setattr(model.config, LIT_PATCHES, None)
+    elif patches is not None:
+        images = processor.image_processor
+        look_at_lit(model, patches, images.image_mean, images.image_std)
+    return model
 
 
 def nf4_config(dtype: torch.dtype) -> BitsAndBytesConfig:

@@ -1,17 +1,21 @@
-"""nuvlm-nano: a small Mllama with its own tokenizer, made from the files in models/nano in a second.
+"""nuvlm-nano: a small Mllama with its own tokenizer, pretrained on simulated events and shipped in models/nano.
 
-It has the shape of Llama 3.2 Vision, so that everything that works on it works there, without network or GPU.
+It has the shape of Llama 3.2 Vision, so that everything that works on it works there, without network or GPU. From
+`models/nano/shapes`, models of random weights are made in a second: what pretraining begins with, and tests.
 """
 
 from __future__ import annotations
 
+import hashlib
+import json
+import shutil
 from importlib.resources import files
 from pathlib import Path
 
 import torch
 import yaml
-from safetensors.torch import save_file
-from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
+from safetensors.torch import load_file, save_file
+from tokenizers import Regex, Tokenizer, decoders, models, pre_tokenizers, trainers
 from transformers import (
     MllamaConfig,
     MllamaForConditionalGeneration,
@@ -22,9 +26,15 @@ from transformers import (
 from transformers.models.mllama.configuration_mllama import MllamaTextConfig, MllamaVisionConfig
 from transformers.models.mllama.image_processing_pil_mllama import get_all_supported_aspect_ratios
 
-from hpc_nuvlm.errors import UserError
+from hpc_nuvlm import rationale
+from hpc_nuvlm.errors import ConfigError, UserError
+from hpc_nuvlm.models.vlm.lit import LIT_PATCHES
 
 NAME = "nuvlm-nano"
+WEIGHTS, RELEASE = "model.safetensors", "release.json"
+LARGEST_MB = 25
+# base: "untrained:SHAPE"
+UNTRAINED = "untrained:"
 BEGIN, END, PAD, IMAGE = "<|begin_of_text|>", "<|end_of_text|>", "<|pad|>", "<|image|>"
 CHAT_TEMPLATE = (
     "{{ bos_token }}{% for message in messages %}{% if message['role'] == 'user' %}"
@@ -38,10 +48,26 @@ def resources():
     return files("hpc_nuvlm.models") / "nano"
 
 
+def shape_names() -> list[str]:
+    return sorted(path.name.removesuffix(".yaml") for path in (resources() / "shapes").iterdir())
+
+
+def read_shape(name: str) -> dict:
+    """Sizes of a model: `vision` and `text` as Mllama's configuration names them, and what ours need besides."""
+    if name not in shape_names():
+        raise ConfigError(f"model.base = '{UNTRAINED}{name}': no such shape; there are {', '.join(shape_names())}")
+    return yaml.safe_load((resources() / "shapes" / f"{name}.yaml").read_text())
+
+
 def build_tokenizer(vocabulary_size: int) -> PreTrainedTokenizerFast:
-    """Byte-level BPE learned from corpus.txt; the image token comes after the vocabulary, as in Llama 3.2 Vision."""
+    """Byte-level BPE learned from corpus.txt and every wording of a rationale.
+
+    Numbers are cut after two digits, so that each place in a picture, in percent, is one token. The image token comes
+    after the vocabulary, as in Llama 3.2 Vision.
+    """
     tokenizer = Tokenizer(models.BPE())
-    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    digits = pre_tokenizers.Split(Regex(r" ?\d{1,2}"), "isolated")
+    tokenizer.pre_tokenizer = pre_tokenizers.Sequence([digits, pre_tokenizers.ByteLevel(add_prefix_space=False)])
     tokenizer.decoder = decoders.ByteLevel()
     trainer = trainers.BpeTrainer(
         vocab_size=vocabulary_size,
@@ -49,29 +75,29 @@ def build_tokenizer(vocabulary_size: int) -> PreTrainedTokenizerFast:
         initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
         show_progress=False,
     )
-    tokenizer.train_from_iterator((resources() / "corpus.txt").read_text().splitlines(), trainer)
+    corpus = [*(resources() / "corpus.txt").read_text().splitlines(), *rationale.example_sentences()]
+    # A sentence begins a text, or follows another one after a space
+    tokenizer.train_from_iterator([*corpus, *(f" {line}" for line in corpus)], trainer)
     fast = PreTrainedTokenizerFast(tokenizer_object=tokenizer, bos_token=BEGIN, eos_token=END, pad_token=PAD)
     fast.add_special_tokens({"additional_special_tokens": [IMAGE]})
     fast.chat_template = CHAT_TEMPLATE
     return fast
 
 
-def build_processor() -> MllamaProcessor:
-    config = yaml.safe_load((resources() / "config.yaml").read_text())
-    tile, tiles = config["vision"]["image_size"], config["vision"]["max_num_tiles"]
+def build_processor(shape: dict) -> MllamaProcessor:
+    tile, tiles = shape["vision"]["image_size"], shape["vision"]["max_num_tiles"]
     image_processor = MllamaImageProcessorPil(
         size={"height": tile, "width": tile},
         max_image_tiles=tiles,
-        image_mean=config["image_mean"],
-        image_std=config["image_std"],
+        image_mean=shape["image_mean"],
+        image_std=shape["image_std"],
     )
-    tokenizer = build_tokenizer(config["vocabulary_size"])
+    tokenizer = build_tokenizer(shape["vocabulary_size"])
     return MllamaProcessor(image_processor, tokenizer, chat_template=CHAT_TEMPLATE)
 
 
-def build_config(tokenizer: PreTrainedTokenizerFast) -> MllamaConfig:
-    config = yaml.safe_load((resources() / "config.yaml").read_text())
-    vision = config["vision"]
+def build_config(tokenizer: PreTrainedTokenizerFast, shape: dict) -> MllamaConfig:
+    vision = shape["vision"]
     # The vision tower hands on its last layer and the intermediate ones, side by side.
     width = vision["hidden_size"] * (1 + len(vision["intermediate_layers_indices"]))
     special = {"bos_token_id": tokenizer.bos_token_id, "eos_token_id": tokenizer.eos_token_id}
@@ -82,7 +108,7 @@ def build_config(tokenizer: PreTrainedTokenizerFast) -> MllamaConfig:
             supported_aspect_ratios=[list(ratio) for ratio in get_all_supported_aspect_ratios(vision["max_num_tiles"])],
         ),
         text_config=MllamaTextConfig(
-            **config["text"],
+            **shape["text"],
             **special,
             vocab_size=len(tokenizer) - 1,  # without the image token
             pad_token_id=tokenizer.pad_token_id,
@@ -95,7 +121,7 @@ def build_config(tokenizer: PreTrainedTokenizerFast) -> MllamaConfig:
     )
 
 
-def write_nano(folder: Path, seed: int) -> int:
+def write_nano(folder: Path, seed: int, shape: str = "nano") -> int:
     """Write model, tokenizer and image processor to a folder; returns the number of parameters."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -103,25 +129,60 @@ def write_nano(folder: Path, seed: int) -> int:
         raise UserError(f"{folder}: cannot be made: {error.strerror}; give a folder that can be written") from error
     if (folder / "config.json").exists():
         raise UserError(f"{folder}: holds a model already; give another folder")
-    processor = build_processor()
+    sizes = read_shape(shape)
+    processor = build_processor(sizes)
     torch.manual_seed(seed)
-    num_parameters = write_model(processor.tokenizer, folder)
+    num_parameters = write_model(processor.tokenizer, sizes, folder)
     processor.save_pretrained(folder)
     return num_parameters
 
 
-def write_model(tokenizer: PreTrainedTokenizerFast, folder: Path) -> int:
+def write_model(tokenizer: PreTrainedTokenizerFast, shape: dict, folder: Path) -> int:
     """Random weights from torch's current seed, float32, as a folder in Hugging Face form.
 
     Not by save_pretrained, which writes on the first of several ranks only: here each needs a copy.
     """
-    model = MllamaForConditionalGeneration(build_config(tokenizer))
-    gate = yaml.safe_load((resources() / "config.yaml").read_text())["cross_attention_gate"]
+    model = MllamaForConditionalGeneration(build_config(tokenizer, shape))
     with torch.no_grad():
         for name, parameter in model.named_parameters():
             if name.endswith(("cross_attn_attn_gate", "cross_attn_mlp_gate")):
-                parameter.fill_(gate)
+                parameter.fill_(shape["cross_attention_gate"])
     model.config.architectures = [type(model).__name__]
     model.config.to_json_file(folder / "config.json", use_diff=False)
     save_file(model.state_dict(), folder / "model.safetensors", metadata={"format": "pt"})
     return sum(parameter.numel() for parameter in model.parameters())
+
+
+def shipped_place() -> Path:
+    return Path(str(resources() / "weights"))
+
+
+def shipped_folder() -> Path:
+    """The folder of the shipped model; ConfigError if its weights are not those that it was released with."""
+    folder = shipped_place()
+    told = json.loads((folder / RELEASE).read_text())["sha256"]
+    found = digest(folder / WEIGHTS)
+    if found != told:
+        raise ConfigError(
+            f"{folder / WEIGHTS}: its sha256 is {found}, the released one {told}: the file is damaged or was replaced; "
+            "install the package again"
+        )
+    return folder
+
+
+def release(model: Path, folder: Path, lineage: dict) -> Path:
+    """Make an exported model the shipped one in `folder`: bf16 weights, their digest, and where they come from."""
+    weights = {name: tensor.to(torch.bfloat16) for name, tensor in load_file(model / WEIGHTS).items()}
+    size_mb = sum(tensor.nbytes for tensor in weights.values()) / 1e6
+    if size_mb > LARGEST_MB:
+        raise ConfigError(f"{model}: {size_mb:.0f} MB in bf16; what is shipped has at most {LARGEST_MB}")
+    shutil.copytree(model, folder, dirs_exist_ok=True)
+    config = json.loads((folder / "config.json").read_text()) | {LIT_PATCHES: lineage["patches"]}
+    (folder / "config.json").write_text(json.dumps(config, indent=1) + "\n")
+    save_file(weights, folder / WEIGHTS, metadata={"format": "pt"})
+    (folder / RELEASE).write_text(json.dumps({"sha256": digest(folder / WEIGHTS), **lineage}, indent=1) + "\n")
+    return folder
+
+
+def digest(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()

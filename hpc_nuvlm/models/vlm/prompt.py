@@ -6,14 +6,16 @@ nothing but the chat template's own header may stand there.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from itertools import takewhile
 
-from hpc_nuvlm.config import Vlm
 from hpc_nuvlm.errors import ConfigError
-
-# How the classes are called in the published prompt (arXiv:2508.19376)
-CLASS_TEXT = {"nue_cc": "NuE CC", "numu_cc": "NuMu CC", "nutau_cc": "NuTau CC", "nc": "Neutral Current"}
+from hpc_nuvlm.families import Vlm
+from hpc_nuvlm.models.vlm.eyes import Eyes
+from hpc_nuvlm.rationale import CLASS_TEXT
+from hpc_nuvlm.sample import UNLABELLED
 
 
 @dataclass(frozen=True)
@@ -22,6 +24,8 @@ class Prompt:
 
     question: tuple[int, ...]
     answers: tuple[tuple[int, ...], ...]
+    # The question with a line of context after it, as token ids
+    ask: Callable[[str], tuple[int, ...]]
 
     @property
     def shared(self) -> tuple[int, ...]:
@@ -30,29 +34,82 @@ class Prompt:
         return tuple(tokens[0] for tokens in alike)
 
 
-def build_prompt(config: Vlm, classes: tuple[str, ...], processor, num_images: int) -> Prompt:
+@dataclass(frozen=True)
+class Explained:
+    """What is asked for an explanation, and how one becomes token ids."""
+
+    question: tuple[int, ...]
+    processor: object
+    # The answer of each class, which ends an explanation
+    answers: tuple[str, ...]
+    # What the chat template puts before an answer, and after it
+    begin: str
+    end: str
+    # The question with a line of context after it, as token ids
+    ask: Callable[[str], tuple[int, ...]]
+
+    @property
+    def stops(self) -> tuple[int, ...]:
+        """Token ids after which nothing more is said: what the chat template puts after an answer begins with one."""
+        return (self.processor.tokenizer.eos_token_id, *_ids(self.processor, self.end)[:1])
+
+    def tokens(self, rationale: str, label: int) -> tuple[int, ...]:
+        """The whole explanation: the rationale, then the answer of the class; UNLABELLED: the rationale alone."""
+        answer = "" if label == UNLABELLED else self.answers[label]
+        said = " ".join(part for part in (rationale, answer) if part)
+        return tuple(_ids(self.processor, self.begin + said + self.end))
+
+
+def build_prompt(config: Vlm, classes: tuple[str, ...], processor, eyes: Eyes) -> Prompt:
+    ask = partial(_asked, config.question, processor, eyes)
+    answers = _answers(config, classes)
+    told = (_answered(config.question, answer, processor, eyes.num_images) for answer in answers)
+    return Prompt(ask(""), tuple(tuple(_ids(processor, text)) for text in told), ask)
+
+
+def build_explained(config: Vlm, classes: tuple[str, ...], processor, eyes: Eyes) -> Explained:
+    ask = partial(_asked, config.explain, processor, eyes)
+    answers = _answers(config, classes)
+    begin, _, end = _answered(config.explain, answers[0], processor, eyes.num_images).partition(answers[0])
+    return Explained(ask(""), processor, answers, begin, end, ask)
+
+
+def _answers(config: Vlm, classes: tuple[str, ...]) -> tuple[str, ...]:
     if "{label}" not in config.answer:
         raise ConfigError(f"model.answer = {config.answer!r}: must contain {{label}}, where the class is named")
-    content = [{"type": "image"}] * num_images + [{"type": "text", "text": config.question}]
-    user = {"role": "user", "content": content}
-    question_text = processor.apply_chat_template([user], add_generation_prompt=True)
-    header = question_text.partition(processor.image_token)[0]
-    if question_text.count(processor.image_token) != num_images or config.question in header:
+    return tuple(config.answer.format(label=CLASS_TEXT[label]) for label in classes)
+
+
+def _user(question: str, num_images: int) -> dict:
+    return {"role": "user", "content": [{"type": "image"}] * num_images + [{"type": "text", "text": question}]}
+
+
+def _question(question: str, processor, num_images: int) -> str:
+    """The question as the chat template writes it; ConfigError if words stand before its pictures."""
+    text = processor.apply_chat_template([_user(question, num_images)], add_generation_prompt=True)
+    header = text.partition(processor.image_token)[0]
+    if text.count(processor.image_token) != num_images or question in header:
         raise ConfigError(
-            f"model.base: its chat template makes {question_text!r} of the question; {num_images} images must come "
+            f"model.base: its chat template makes {text!r} of the question; {num_images} images must come "
             "first, before any of its words"
         )
-    answers = []
-    for label in classes:
-        answer = {
-            "role": "assistant",
-            "content": [{"type": "text", "text": config.answer.format(label=CLASS_TEXT[label])}],
-        }
-        text = processor.apply_chat_template([user, answer])
-        if not text.startswith(question_text):
-            raise ConfigError("model.base: its chat template changes the question when an answer follows")
-        answers.append(tuple(_ids(processor, text.removeprefix(question_text))))
-    return Prompt(tuple(_ids(processor, question_text)), tuple(answers))
+    return text
+
+
+def _asked(question: str, processor, eyes: Eyes, context: str) -> tuple[int, ...]:
+    """Token ids of the question, with the line of context after it; "": without one."""
+    whole = f"{question} {context}" if context else question
+    return tuple(_ids(processor, eyes.expand(_question(whole, processor, eyes.num_images))))
+
+
+def _answered(question: str, answer: str, processor, num_images: int) -> str:
+    """What the chat template writes after the question when `answer` follows."""
+    reply = {"role": "assistant", "content": [{"type": "text", "text": answer}]}
+    text = processor.apply_chat_template([_user(question, num_images), reply])
+    asked = _question(question, processor, num_images)
+    if not text.startswith(asked):
+        raise ConfigError("model.base: its chat template changes the question when an answer follows")
+    return text.removeprefix(asked)
 
 
 def _ids(processor, text: str) -> list[int]:

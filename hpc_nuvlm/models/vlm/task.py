@@ -1,7 +1,8 @@
-"""VlmTask: a vision-language model that answers a question about an event's pictures.
+"""VlmTask: a vision-language model that answers questions about an event's pictures.
 
-It learns by the loss on the answer's tokens alone. It classifies by scoring: the log-probability of each
-class's whole answer, with one pass of the vision tower and one over the question for all of them.
+It learns by the loss on the answers' tokens alone: the class, and where something is known of the pictures, a rationale
+and then the class. It classifies by scoring: the log-probability of each class's whole answer, with one pass of the
+vision tower and one over the question for all of them. Explanations are generated, and cost a pass for each token.
 """
 
 # B batch, V view, H row, W column, T token, C class
@@ -16,88 +17,111 @@ from torch.nn import functional
 from transformers import DynamicCache
 
 from hpc_nuvlm.config import Run
-from hpc_nuvlm.models.task import Prediction, Task
-from hpc_nuvlm.models.vlm.base import add_adapters, open_base
-from hpc_nuvlm.models.vlm.prompt import Prompt, build_prompt
-from hpc_nuvlm.models.vlm.tiles import Tiling, build_tiling
-from hpc_nuvlm.sample import Batch
+from hpc_nuvlm.models.task import Prediction, Said, Task
+from hpc_nuvlm.models.vlm.asked import Asked, fill
+from hpc_nuvlm.models.vlm.base import EYES, add_adapters, open_base
+from hpc_nuvlm.models.vlm.eyes import Eyes
+from hpc_nuvlm.models.vlm.prompt import Explained, Prompt, build_explained, build_prompt
+from hpc_nuvlm.models.vlm.spelling import Speller
+from hpc_nuvlm.sample import UNLABELLED, Batch
 
 IGNORED = -100  # label of a token that is given, not predicted
-MAX_EXPLANATION_TOKENS = 96
+MAX_EXPLANATION_TOKENS = 256
 
 
 def build(run: Run, num_views: int) -> VlmTask:
+    config = run.model
     dtype = torch.bfloat16 if run.engine.precision == "bf16" else torch.float32
-    model, processor = open_base(run.model, dtype, torch.device("cpu"))
-    tiling = build_tiling(run.model.layout, num_views, run.view.size, model.config, processor.image_processor)
-    prompt = build_prompt(run.model, run.data.classes, processor, tiling.num_images)
-    if run.model.lora is not None:
-        model = add_adapters(model, run.model.lora)
-    return VlmTask(model, processor, tiling, prompt)
+    model, processor = open_base(config, dtype, torch.device("cpu"))
+    eyes = EYES[model.config.model_type](config, num_views, run.view.size, model.config, processor)
+    prompt = build_prompt(config, run.data.classes, processor, eyes)
+    explained = build_explained(config, run.data.classes, processor, eyes)
+    if config.lora is not None:
+        model = add_adapters(model, config.lora)
+    return VlmTask(model, eyes, prompt, explained, (config.class_weight, config.rationale_weight))
 
 
 class VlmTask(Task):
-    def __init__(self, model: nn.Module, processor, tiling: Tiling, prompt: Prompt):
+    def __init__(
+        self, model: nn.Module, eyes: Eyes, prompt: Prompt, explained: Explained, weights: tuple[float, float]
+    ):
         super().__init__()
         self.model = model
-        self.processor = processor
-        self.tiling = tiling
+        self.processor = explained.processor
+        self.eyes = eyes
         self.prompt = prompt
-        self.image_id = processor.tokenizer.convert_tokens_to_ids(processor.image_token)
-        self.pad_id = processor.tokenizer.pad_token_id
-
-    @property
-    def dtype(self) -> torch.dtype:
-        return next(p.dtype for p in self.model.parameters() if p.is_floating_point())
+        self.explained = explained
+        self.class_weight, self.rationale_weight = weights
+        self.pad_id = self.processor.tokenizer.pad_token_id
+        self.speller = Speller(self.processor.tokenizer, explained.stops)
 
     def loss(self, batch: Batch) -> torch.Tensor:
+        """Class in nats an event, rationale in nats a token, each times its weight; 0 where there is none."""
+        seen = self.eyes.see(self.model, batch)
         answers = [self.prompt.answers[label] for label in batch.label_B.tolist()]
-        tokens_BT, label_BT = self._answer_tokens(answers, batch.label_B.device)
+        losses_BT, _ = self._told(batch, seen, self.asked(batch, self.prompt), answers)
+        loss_B = self.class_weight * torch.where(batch.label_B == UNLABELLED, 0, losses_BT.sum(1))
+        if self.rationale_weight and batch.rationale is not None and any(batch.rationale):
+            told = [self.explained.tokens(*row) for row in zip(batch.rationale, batch.label_B.tolist())]
+            losses_BT, length_B = self._told(batch, seen, self.asked(batch, self.explained), told)
+            known_B = torch.tensor([bool(rationale) for rationale in batch.rationale], device=loss_B.device)
+            loss_B = loss_B + self.rationale_weight * torch.where(known_B, losses_BT.sum(1) / length_B, 0)
+        return loss_B
+
+    def predict(self, batch: Batch, explain: bool = False) -> Prediction:
+        seen = self.eyes.see(self.model, batch)
+        score_BC = self._score(batch, seen)
+        said = self._generate(batch, seen) if explain else None
+        return Prediction(functional.log_softmax(score_BC, -1), said)
+
+    def export(self, folder: Path) -> None:
+        self.model.save_pretrained(folder)
+        self.processor.save_pretrained(folder)
+
+    def asked(self, batch: Batch, prompt: Prompt | Explained) -> Asked:
+        """The question to each event, with its line of context if the batch has them."""
+        if batch.context is None:
+            return fill((prompt.question,) * len(batch.keys), self.pad_id)
+        return fill([prompt.ask(line) for line in batch.context], self.pad_id)
+
+    def _told(self, batch: Batch, seen: torch.Tensor, asked: Asked, answers: list[tuple[int, ...]]):
+        """(B, T) loss of each token of the answers, 0 beyond their ends; and their lengths (B,)."""
+        tokens_BT, label_BT = self._answer_tokens(asked, answers, seen.device)
+        attended = {"attention_mask": (tokens_BT != self.pad_id).long()}
         # Only answers are predicted, so only their logits are computed; each comes from the token before.
         logits_BTX = self.model(
-            **self._inputs(batch, tokens_BT.shape[1]),
             input_ids=tokens_BT,
-            attention_mask=(tokens_BT != self.pad_id).long(),
+            **attended | asked.inputs(0, tokens_BT.shape[1], seen.device),
+            **self.eyes.first(seen, batch, asked.first, tokens_BT.shape[1]),
             logits_to_keep=label_BT.shape[1] + 1,
             use_cache=False,
         ).logits[:, :-1]
         losses = functional.cross_entropy(
             logits_BTX.float().transpose(1, 2), label_BT, ignore_index=IGNORED, reduction="none"
         )
-        return losses.sum(1) / (label_BT != IGNORED).sum(1)
+        return losses, (label_BT != IGNORED).sum(1)
 
-    def predict(self, batch: Batch, explain: bool = False) -> Prediction:
-        score_BC = self._score(batch)
-        text = self._generate(batch) if explain else None
-        return Prediction(functional.log_softmax(score_BC, -1), text)
-
-    def export(self, folder: Path) -> None:
-        self.model.save_pretrained(folder)
-        self.processor.save_pretrained(folder)
-
-    def _answer_tokens(self, answers: list[tuple[int, ...]], device: torch.device):
+    def _answer_tokens(self, asked: Asked, answers: list[tuple[int, ...]], device: torch.device):
         """(B, question + T) token ids with each row's answer after the question, and the answers (B, T) as labels."""
         length = max(map(len, answers))
         padding = [length - len(answer) for answer in answers]
-        tokens = [self.prompt.question + answer + (self.pad_id,) * pad for answer, pad in zip(answers, padding)]
+        rows = zip(asked.questions, answers, padding)
+        tokens = [question + answer + (self.pad_id,) * pad for question, answer, pad in rows]
         labels = [answer + (IGNORED,) * pad for answer, pad in zip(answers, padding)]
         return torch.tensor(tokens, device=device), torch.tensor(labels, device=device)
 
-    def _inputs(self, batch: Batch, length: int) -> dict[str, torch.Tensor]:
-        """Pictures, and which of `length` tokens see them."""
-        mask = self.tiling.cross_attention_mask(len(batch.keys), self.prompt.question, self.image_id, length)
-        inputs = self.tiling.inputs(batch.image_BVHW, self.dtype)
-        return inputs | {"cross_attention_mask": mask.to(batch.image_BVHW.device)}
-
-    def _score(self, batch: Batch) -> torch.Tensor:
+    def _score(self, batch: Batch, seen: torch.Tensor) -> torch.Tensor:
         """(B, C) log-probability of each class's answer, apart from the beginning that all answers share."""
         shared, num_rows, num_classes = self.prompt.shared, len(batch.keys), len(self.prompt.answers)
         device = batch.image_BVHW.device
-        start = self.prompt.question + shared
+        asked = self.asked(batch, self.prompt)
+        start = torch.tensor([question + shared for question in asked.questions], device=device)
+        num_given = start.shape[1]
         cache = DynamicCache(config=self.model.config)
         first = self.model(
-            **self._inputs(batch, len(start)),
-            input_ids=torch.tensor(start, device=device).expand(num_rows, -1),
+            input_ids=start,
+            **asked.inputs(0, num_given, device),
+            **self.eyes.first(seen, batch, asked.first, num_given),
             past_key_values=cache,
             use_cache=True,
             logits_to_keep=1,
@@ -111,12 +135,11 @@ class VlmTask(Task):
         given_RT = torch.where(label_RT == IGNORED, self.pad_id, label_RT)[:, :-1]
         logits_RTX = first.logits.repeat_interleave(num_classes, 0)
         if length > 1:
-            mask = self.tiling.cross_attention_mask(
-                len(label_RT), self.prompt.question, self.image_id, len(start) + length - 1
-            )
+            stop = num_given + length - 1
+            looks = self.eyes.later(batch, asked.first, num_given, stop) | asked.inputs(num_given, stop, device)
             following = self.model(
                 input_ids=given_RT,
-                cross_attention_mask=mask[:, len(start) :].to(device),
+                **{name: value.repeat_interleave(num_classes, 0) for name, value in looks.items()},
                 past_key_values=cache,
                 use_cache=True,
             )
@@ -126,16 +149,31 @@ class VlmTask(Task):
         )
         return -losses.sum(1).view(num_rows, num_classes)
 
-    def _generate(self, batch: Batch) -> tuple[str, ...]:
-        """What the model says, greedily, to the question."""
-        question = torch.tensor(self.prompt.question, device=batch.image_BVHW.device).expand(len(batch.keys), -1)
-        tokens = self.model.generate(
-            **self._inputs(batch, question.shape[1]),
-            input_ids=question,
-            attention_mask=torch.ones_like(question),
-            max_new_tokens=MAX_EXPLANATION_TOKENS,
-            do_sample=False,
-            pad_token_id=self.pad_id,
-        )
-        answers = tokens[:, question.shape[1] :]
-        return tuple(self.processor.tokenizer.batch_decode(answers, skip_special_tokens=True))
+    def _generate(self, batch: Batch, seen: torch.Tensor) -> tuple[Said, ...]:
+        """What the model says when it is asked for an explanation, its likeliest word at a time."""
+        asked, device = self.asked(batch, self.explained), seen.device
+        cache = DynamicCache(config=self.model.config)
+        given = torch.tensor(asked.questions, device=device)
+        stop = given.shape[1]
+        looks = self.eyes.first(seen, batch, asked.first, stop) | asked.inputs(0, stop, device)
+        ended = torch.zeros(len(given), dtype=torch.bool, device=device)
+        stops = torch.tensor(self.explained.stops, device=device)
+        tokens, logs = [], []
+        while len(tokens) < MAX_EXPLANATION_TOKENS and not ended.all():
+            logits = self.model(
+                input_ids=given,
+                **looks,
+                past_key_values=cache,
+                use_cache=True,
+                logits_to_keep=1,
+            ).logits[:, -1]
+            logits = logits.float()
+            highest, likeliest = logits.max(-1)
+            logs.append(highest - logits.logsumexp(-1))
+            given = torch.where(ended, self.pad_id, likeliest).unsqueeze(1)
+            ended = ended | torch.isin(given[:, 0], stops)
+            tokens.append(given[:, 0])
+            looks = self.eyes.later(batch, asked.first, stop, stop + 1) | asked.inputs(stop, stop + 1, device)
+            stop += 1
+        rows = zip(torch.stack(tokens, 1).tolist(), torch.stack(logs, 1).tolist())
+        return tuple(self.speller.spell(*row) for row in rows)

@@ -4,12 +4,14 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from transformers import MllamaForConditionalGeneration
 
 from hpc_nuvlm.config import parse_run
 from hpc_nuvlm.errors import ConfigError, UserError
 from hpc_nuvlm.models import build_task
 from hpc_nuvlm.models.task import evaluating
 from hpc_nuvlm.models.vlm import nano
+from hpc_nuvlm.models.vlm.mllama import MllamaEyes
 from hpc_nuvlm.models.vlm.prompt import build_prompt
 from hpc_nuvlm.models.vlm.tiles import build_tiling
 from hpc_nuvlm.sample import Batch
@@ -19,12 +21,12 @@ TILE = 112
 
 @pytest.fixture(scope="module")
 def processor():
-    return nano.build_processor()
+    return nano.build_processor(nano.read_shape("tiny"))
 
 
 @pytest.fixture(scope="module")
 def model_config(processor):
-    return nano.build_config(processor.tokenizer)
+    return nano.build_config(processor.tokenizer, nano.read_shape("tiny"))
 
 
 def draw_images(num_events: int, num_views: int, size: int = TILE) -> torch.Tensor:
@@ -36,7 +38,7 @@ def as_pictures(image_VHW: np.ndarray, layout: str) -> list[Image.Image]:
     """The pictures that a person would give the processor: a mosaic of tiles, or one picture a view."""
     if layout == "images":
         return [Image.fromarray(view).convert("RGB") for view in image_VHW]
-    rows, columns = {1: (1, 1), 2: (1, 2), 3: (2, 2), 4: (2, 2)}[len(image_VHW)]
+    rows, columns = {1: (1, 1), 2: (1, 2), 3: (1, 3), 4: (2, 2)}[len(image_VHW)]
     mosaic = np.zeros((rows * TILE, columns * TILE), np.uint8)
     for number, view in enumerate(image_VHW):
         row, column = divmod(number, columns)
@@ -49,7 +51,7 @@ def as_pictures(image_VHW: np.ndarray, layout: str) -> list[Image.Image]:
 def test_tiles_equal_what_the_image_processor_makes_of_the_same_picture(processor, model_config, layout, num_views):
     images = draw_images(2, num_views)
     tiling = build_tiling(layout, num_views, (TILE, TILE), model_config, processor.image_processor)
-    ours = tiling.inputs(images, torch.float32)
+    ours = tiling.inputs(images, torch.full((2,), num_views), torch.float32)
     theirs = processor.image_processor([as_pictures(image.numpy(), layout) for image in images], return_tensors="pt")
     assert torch.allclose(ours["pixel_values"], theirs["pixel_values"].float(), atol=1e-5)
     assert torch.equal(ours["aspect_ratio_ids"], theirs["aspect_ratio_ids"])
@@ -66,7 +68,7 @@ def test_text_sees_the_tiles_that_the_processor_says_it_sees(processor, model_co
     )
     tokens = tuple(theirs["input_ids"][0].tolist())
     image_id = processor.tokenizer.convert_tokens_to_ids(nano.IMAGE)
-    ours = tiling.cross_attention_mask(1, tokens, image_id, len(tokens))
+    ours = tiling.cross_attention_mask(torch.tensor([3]), tokens, image_id, len(tokens))
     assert torch.equal(ours, theirs["cross_attention_mask"])
 
 
@@ -74,7 +76,7 @@ def test_a_mosaic_costs_a_third_of_the_vision_tokens_of_three_images(processor, 
     shapes = {}
     for layout in ("mosaic", "images"):
         tiling = build_tiling(layout, 3, (TILE, TILE), model_config, processor.image_processor)
-        shapes[layout] = tiling.inputs(draw_images(1, 3), torch.float32)["pixel_values"].shape[:3]
+        shapes[layout] = tiling.inputs(draw_images(1, 3), torch.tensor([3]), torch.float32)["pixel_values"].shape[:3]
     assert shapes["images"].numel() == 3 * shapes["mosaic"].numel()
 
 
@@ -91,12 +93,17 @@ def test_more_views_than_a_mosaic_holds_are_refused(processor, model_config):
 
 
 def vlm_run(run_fields, **model):
-    return parse_run(run_fields | {"model": {"family": "vlm", **model}}, where="test")
+    return parse_run(run_fields | {"model": {"family": "vlm", "base": "untrained:tiny", **model}}, where="test")
 
 
-def test_the_answers_differ_only_after_a_shared_beginning(processor, run_fields):
+@pytest.fixture(scope="module")
+def one_image(processor, model_config):
+    return MllamaEyes(build_tiling("mosaic", 3, (TILE, TILE), model_config, processor.image_processor), 0)
+
+
+def test_the_answers_differ_only_after_a_shared_beginning(processor, one_image, run_fields):
     run = vlm_run(run_fields)
-    prompt = build_prompt(run.model, run.data.classes, processor, 1)
+    prompt = build_prompt(run.model, run.data.classes, processor, one_image)
     question = processor.tokenizer.decode(prompt.question)
     assert question == f"{nano.BEGIN}{nano.IMAGE}{run.model.question}\n"
     told = [processor.tokenizer.decode(answer) for answer in prompt.answers]
@@ -106,13 +113,13 @@ def test_the_answers_differ_only_after_a_shared_beginning(processor, run_fields)
     assert processor.tokenizer.decode(prompt.shared) == "I classify the pixel maps as"
 
 
-def test_an_answer_without_its_class_is_refused(processor, run_fields):
+def test_an_answer_without_its_class_is_refused(processor, one_image, run_fields):
     run = vlm_run(run_fields, answer="I do not know.")
     with pytest.raises(ConfigError, match=r"must contain \{label\}"):
-        build_prompt(run.model, run.data.classes, processor, 1)
+        build_prompt(run.model, run.data.classes, processor, one_image)
 
 
-def test_a_template_that_puts_words_before_the_picture_is_refused(processor, run_fields):
+def test_a_template_that_puts_words_before_the_picture_is_refused(processor, one_image, run_fields):
     run = vlm_run(run_fields)
     template = "{% for part in messages[0]['content'] | reverse %}{{ part.get('text', '<|image|>') }}{% endfor %}"
 
@@ -124,7 +131,7 @@ def test_a_template_that_puts_words_before_the_picture_is_refused(processor, run
             return processor.apply_chat_template(messages, chat_template=template, **options)
 
     with pytest.raises(ConfigError, match="images must come first"):
-        build_prompt(run.model, run.data.classes, Reversed, 1)
+        build_prompt(run.model, run.data.classes, Reversed, one_image)
 
 
 @pytest.fixture(params=["mosaic", "images"])
@@ -143,8 +150,10 @@ def plain_log_probabilities(task, batch: Batch) -> torch.Tensor:
     scores = []
     for answer in task.prompt.answers:
         tokens = torch.tensor([task.prompt.question + answer] * len(batch.keys))
-        mask = task.tiling.cross_attention_mask(len(batch.keys), task.prompt.question, task.image_id, tokens.shape[1])
-        inputs = task.tiling.inputs(batch.image_BVHW, torch.float32)
+        mask = task.eyes.tiling.cross_attention_mask(
+            batch.views_B, task.prompt.question, task.eyes.image_id, tokens.shape[1]
+        )
+        inputs = task.eyes.tiling.inputs(batch.image_BVHW, batch.views_B, torch.float32)
         logits = task.model(input_ids=tokens, cross_attention_mask=mask, **inputs).logits
         log_probability = logits.log_softmax(-1)[:, :-1].gather(2, tokens[:, 1:, None].clamp(max=logits.shape[-1] - 1))
         scores.append(log_probability[:, -len(answer) :, 0].sum(1))
@@ -158,13 +167,11 @@ def test_scores_equal_those_of_one_full_call_per_class(task, batch):
     assert torch.allclose(ours, theirs, atol=1e-4)
 
 
-def test_the_loss_is_the_mean_over_answer_tokens_alone(task, batch):
+def test_the_loss_is_that_of_the_whole_answer_and_of_nothing_else(task, batch):
     with evaluating(task):
         loss = task.loss(batch)
         whole = plain_log_probabilities(task, batch)
-    lengths = torch.tensor([len(task.prompt.answers[label]) for label in batch.label_B])
-    expected = -whole[torch.arange(2), batch.label_B] / lengths
-    assert torch.allclose(loss, expected, atol=1e-4)
+    assert torch.allclose(loss, -whole[torch.arange(2), batch.label_B], atol=1e-4)
 
 
 def test_the_picture_matters(task, batch):
@@ -183,12 +190,15 @@ def test_an_explanation_is_generated_for_each_event(task, batch):
 def test_nano_is_small_and_its_parts_fit_together(processor, model_config, run_fields):
     task = build_task(vlm_run(run_fields), num_views=3)
     assert 4e6 < sum(p.numel() for p in task.parameters()) < 10e6
+    shape = nano.read_shape("nano")
+    model = MllamaForConditionalGeneration(nano.build_config(nano.build_processor(shape).tokenizer, shape))
+    assert sum(p.numel() for p in model.parameters()) < 12e6
     assert model_config.image_token_index == model_config.text_config.vocab_size == len(processor.tokenizer) - 1
 
 
 def test_an_exported_model_opens_as_a_base_and_says_the_same(task, batch, run_fields, tmp_path):
     task.export(tmp_path / "model")
-    layout = task.tiling.layout
+    layout = task.eyes.tiling.layout
     again = build_task(vlm_run(run_fields, base=str(tmp_path / "model"), layout=layout), num_views=3)
     with evaluating(task), evaluating(again):
         assert torch.equal(task.loss(batch), again.loss(batch))
@@ -200,7 +210,7 @@ def test_an_adapter_is_exported_in_plain_peft_form(run_fields, batch, tmp_path):
 
     from hpc_nuvlm.models.vlm.base import open_base
 
-    nano.write_nano(tmp_path / "base", seed=1)
+    nano.write_nano(tmp_path / "base", seed=1, shape="tiny")
     run = vlm_run(run_fields, base=str(tmp_path / "base"), nf4=True, lora={"dropout": 0.0})
     task = build_task(run, num_views=3)
     with torch.no_grad():
@@ -231,7 +241,7 @@ def test_adapters_sit_on_both_towers(run_fields):
 
 @pytest.mark.parametrize(
     ("base", "message"),
-    [("nowhere", "neither 'nuvlm-nano' nor a folder with config.json"), ("other", "model_type 'bert'")],
+    [("nowhere", "neither 'nuvlm-nano' nor 'untrained:SHAPE' nor a folder"), ("other", "model_type 'bert'")],
 )
 def test_a_base_that_cannot_be_used_is_refused(run_fields, tmp_path, base, message):
     (tmp_path / "other").mkdir()
@@ -242,10 +252,12 @@ def test_a_base_that_cannot_be_used_is_refused(run_fields, tmp_path, base, messa
 
 @pytest.mark.slow
 def test_the_command_builds_a_base_that_opens_with_the_weights_of_its_seed(run_fields, tmp_path):
-    count = nano.write_nano(tmp_path / "nano", seed=1)
+    count = nano.write_nano(tmp_path / "nano", seed=1, shape="tiny")
     built = build_task(vlm_run(run_fields, base=str(tmp_path / "nano")), num_views=3)
     embedded = build_task(vlm_run(run_fields), num_views=3)
     assert count == sum(p.numel() for p in built.parameters())
     assert all(torch.equal(a, b) for a, b in zip(built.state_dict().values(), embedded.state_dict().values()))
+    with pytest.raises(ConfigError, match="'untrained:huge': no such shape; there are nano, tiny"):
+        build_task(vlm_run(run_fields, base="untrained:huge"), num_views=3)
     with pytest.raises(UserError, match="holds a model already"):
         nano.write_nano(tmp_path / "nano", seed=1)

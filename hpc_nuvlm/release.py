@@ -1,0 +1,43 @@
+"""Release: the weights of a finished pretraining become those that the package carries, with what they came from."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from hpc_nuvlm.errors import ConfigError
+from hpc_nuvlm.store import open_dataset
+from hpc_nuvlm.training import open_run
+
+
+def release_run(folder: Path, out: Path | None = None) -> dict:
+    """Copy RUN/model to where nuvlm-nano is opened from (or `out`); returns what release.json says of it."""
+    from hpc_nuvlm.models.vlm import nano
+
+    run = open_run(folder)
+    model = folder / "model"
+    if not (model / nano.WEIGHTS).is_file():
+        raise ConfigError(f"{model}: holds no whole model; release a run that has ended, and that has no adapters")
+    out = out or nano.shipped_place()
+    nano.release(model, out, lineage_of(run))
+    return json.loads((out / nano.RELEASE).read_text())
+
+
+def lineage_of(run) -> dict:
+    """Data, work and machine of a run, from the files that it left."""
+    lines = [json.loads(line) for line in (run.folder / "records.jsonl").read_text().splitlines()]
+    steps = [line for line in lines if line["kind"] == "step"]
+    validation = [line for line in lines if line["kind"] == "validation"]
+    machine = json.loads((run.folder / "environment.json").read_text())
+    datasets = (run.data.dataset, *(more.dataset for more in run.data.more))
+    return {
+        "trained_on": {str(path): open_dataset(path).split(run.data.train_split).fingerprint for path in datasets},
+        "base": run.model.base,
+        "patches": run.model.patches,
+        "samples_seen": steps[-1]["samples_seen"],
+        "steps": steps[-1]["step"],
+        "hours": round(sum(line["seconds"] for line in steps) / 3600, 2),
+        "machine": f"{machine['world_size']} x {machine['device']}, {machine['machine']}",
+        "packages": machine["packages"],
+        "validation_accuracy": max(line["accuracy"] for line in validation),
+    }
