@@ -1,15 +1,19 @@
 """Studies: which runs there are, what is done again, and what the table says."""
 
 import json
+from pathlib import Path
 
 import pytest
 import yaml
 
 from hpc_nuvlm import study as module
+from hpc_nuvlm.config import load_run
 from hpc_nuvlm.engine.stop import EXIT_REQUEUE, StopRequest
 from hpc_nuvlm.errors import ConfigError, UserError
-from hpc_nuvlm.settings import parse_settings
+from hpc_nuvlm.settings import load_settings, parse_settings
 from hpc_nuvlm.study import Study, run_study, steps_to_reach, table_of, trials_of
+
+STUDIES = sorted((Path(__file__).parent.parent / "configs" / "studies").glob("*.yaml"))
 
 
 @pytest.fixture
@@ -144,3 +148,21 @@ def test_runs_are_trained_and_scored_as_a_person_would(study, repository, monkey
     row = json.loads((study.folder / "study.json").read_text())["cnn-3"]
     assert 0 <= row["accuracy"]["value"] <= 1 and len(row["validation"]) == 1 and row["seconds"] > 0
     assert (study.folder / "cnn-3" / "best").is_dir()
+
+
+@pytest.mark.parametrize("path", STUDIES, ids=lambda path: path.name)
+def test_every_run_of_every_shipped_study_loads(path, repository, monkeypatch):
+    monkeypatch.chdir(repository)
+    shipped = load_settings(Study, path)
+    header = path.read_text().partition("title:")[0]
+    for said in (f"launch/study.py configs/studies/{path.name}", "Hardware:", "Time:", "Expected:"):
+        assert said in header, f"{path}: its header does not say {said!r}"
+    trials = trials_of(shipped)
+    assert trials
+    for trial in trials:
+        run = load_run(trial.config, trial.overrides)
+        assert run.folder == shipped.folder / trial.name
+
+
+def test_there_are_studies():
+    assert len(STUDIES) >= 3
