@@ -1,4 +1,4 @@
-# Every target is one command that a person could type. make test | make demo | make demo DATA=path/to/dune_cvn
+# Every line is one command that a person could type. make test | make demo | make demo DATA=path/to/dune_cvn | make science DATA=...
 PYTHON ?= python3
 BIN := .venv/bin
 TORCH := torch==2.13.0
@@ -9,7 +9,7 @@ ON_DATASET := data.dataset=$(DATASET)
 TRAIN := $(BIN)/deepspeed --num_accelerators 2 launch/train.py
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
-.PHONY: install test fast demo demo-data demo-cnn demo-nano demo-lora demo-table control lint clean
+.PHONY: install test fast demo demo-data demo-cnn demo-nano demo-table nano science science-modular science-dune control lint clean
 
 install: $(BIN)/.installed
 
@@ -24,7 +24,7 @@ fast: install
 	$(BIN)/python -m pytest -m "not slow"
 
 # DATA: the folder of DUNE CVN pixel maps that holds labels.csv, dataset1000/ and highstats/
-demo: demo-data demo-cnn demo-nano demo-lora demo-table
+demo: demo-data demo-cnn demo-nano demo-table
 
 demo-data: install
 	test -f $(DATASET)/manifest.json || $(if $(DATA),$(PACK),$(SIMULATE))
@@ -36,15 +36,33 @@ demo-cnn: demo-data
 	$(TRAIN) configs/cnn-dune.yaml folder=runs/cnn-$(EVENTS) $(ON_DATASET)
 
 demo-nano: demo-cnn
-	$(TRAIN) configs/nano-dune.yaml folder=runs/nano-$(EVENTS) $(ON_DATASET)
+	$(TRAIN) configs/finetune-nano.yaml folder=runs/nano-$(EVENTS) $(ON_DATASET)
 
-demo-lora: demo-nano
-	$(TRAIN) configs/nano-lora-dune.yaml folder=runs/nano-lora-$(EVENTS) model.base=runs/nano-$(EVENTS)/model $(ON_DATASET)
+demo-table: demo-nano
+	$(BIN)/python launch/evaluate.py runs/cnn-$(EVENTS) runs/nano-$(EVENTS) --data $(DATASET) --split test
 
-demo-table: demo-lora
-	$(BIN)/python launch/evaluate.py runs/cnn-$(EVENTS) runs/nano-$(EVENTS) runs/nano-lora-$(EVENTS) --data $(DATASET) --split test
+# What nuvlm-nano was pretrained on, its pretraining, and its weights put where the package finds them
+nano: install
+	test -f datasets/pretrain-dune/manifest.json || $(BIN)/nuvlm simulate configs/simulate-pretrain-dune.yaml --out datasets/pretrain-dune
+	test -f datasets/pretrain-modular/manifest.json || $(BIN)/nuvlm simulate configs/simulate-pretrain-modular.yaml --out datasets/pretrain-modular
+	test -f datasets/bombs-dune/manifest.json || $(BIN)/nuvlm simulate configs/simulate-bombs-dune.yaml --out datasets/bombs-dune
+	$(TRAIN) configs/pretrain-nano.yaml
+	$(BIN)/nuvlm release runs/pretrain-nano
 
-# The same model, trained with every event shown the picture of another: what it scores without looking
+# The tables of docs/results.md: hours; stopped, the same command continues
+science: science-modular science-dune
+
+science-modular: install
+	test -f datasets/simulated-modular/manifest.json || $(BIN)/nuvlm simulate configs/simulate-paper.yaml --out datasets/simulated-modular events=30000
+	$(BIN)/python launch/study.py configs/studies/modular.yaml
+
+# Needs DATA
+science-dune: install
+	test -f datasets/dune_search/manifest.json || $(BIN)/nuvlm pack $(DATA)/dataset1000 --split train=0.6,val=0.1,dev=0.3 --classes nue_cc,numu_cc,nc --out datasets/dune_search
+	$(BIN)/python launch/study.py configs/studies/search-dune.yaml
+	$(BIN)/python launch/study.py configs/studies/label-efficiency-dune.yaml
+
+# A tiny model of random weights, trained with every event shown the picture of another: what it scores without looking
 control: demo-data
 	$(TRAIN) configs/nano-shuffled-dune.yaml
 
