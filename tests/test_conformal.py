@@ -16,6 +16,9 @@ from hpc_nuvlm.conformal import (
 )
 from hpc_nuvlm.errors import UserError
 
+# Together, tests of models and their libraries take longer than all others
+pytestmark = pytest.mark.slow
+
 CLASSES = ("nue_cc", "numu_cc", "nc")
 SKILL = np.array([2.5, 1.5, 0.5])
 

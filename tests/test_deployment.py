@@ -16,6 +16,9 @@ from hpc_nuvlm.metrics import Estimate
 from hpc_nuvlm.models import build_task, onnx_export
 from hpc_nuvlm.training import train
 
+# Together, tests of models and their libraries take longer than all others
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def run(drawn_dataset, tmp_path_factory) -> Run:

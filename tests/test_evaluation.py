@@ -25,6 +25,9 @@ from hpc_nuvlm.evaluation import (
 from hpc_nuvlm.metrics import score
 from hpc_nuvlm.slices import by_mode, score_slices
 
+# Together, tests of models and their libraries take longer than all others
+pytestmark = pytest.mark.slow
+
 CLASSES = ("nue_cc", "numu_cc", "nc")
 SCORED = Place(Path("datasets/dune"), "val")
 

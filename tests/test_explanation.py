@@ -23,6 +23,9 @@ from hpc_nuvlm.sample import Batch
 from hpc_nuvlm.store import open_dataset
 from hpc_nuvlm.store.pack import pack
 
+# Together, tests of models and their libraries take longer than all others
+pytestmark = pytest.mark.slow
+
 ALONE = World(0, 1, 0, 1, torch.device("cpu"))
 LEADS = {"nue_cc": "electron", "numu_cc": "muon", "nc": "hadron"}
 

@@ -18,6 +18,9 @@ from hpc_nuvlm.release import release_run
 from hpc_nuvlm.store import open_dataset
 from hpc_nuvlm.training import build_data, train
 
+# Together, tests of models and their libraries take longer than all others
+pytestmark = pytest.mark.slow
+
 ALONE = World(0, 1, 0, 1, torch.device("cpu"))
 
 

@@ -21,6 +21,9 @@ from hpc_nuvlm.robustness import DegradedSplit, Request, list_cases, load_result
 from hpc_nuvlm.store import open_dataset
 from hpc_nuvlm.views.degrade import Degradation, degrade
 
+# Together, tests of models and their libraries take longer than all others
+pytestmark = pytest.mark.slow
+
 WORLD = World(0, 1, 0, 1, torch.device("cpu"))
 FEW_LEVELS = {"resolution": (1.0, 8.0), "noise_hits": (0.0, 50.0, 400.0), "dead": (0.0, 0.1), "gain": (0.6, 1.0)}
 # Unchanged events are measured once for all of them

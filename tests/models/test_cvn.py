@@ -12,6 +12,9 @@ from hpc_nuvlm.models.cvn import CvnTask, group_normalized
 from hpc_nuvlm.models.task import evaluating
 from hpc_nuvlm.sample import Batch
 
+# Together, tests of models and their libraries take longer than all others
+pytestmark = pytest.mark.slow
+
 SMALL = {"widths": (8, 8, 16), "depths": (1, 1, 1), "dropout": 0.0}
 
 

@@ -27,6 +27,9 @@ from hpc_nuvlm.store import open_dataset
 from hpc_nuvlm.store.pack import pack
 from hpc_nuvlm.training import build_data, build_learner, load_best, train
 
+# Together, tests of models and their libraries take longer than all others
+pytestmark = pytest.mark.slow
+
 ALONE = World(0, 1, 0, 1, torch.device("cpu"))
 # Another resolution and another size than the teacher's
 VIEW = {"size": [60, 60], "pool": 8, "full_scale": 1020}

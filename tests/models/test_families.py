@@ -30,12 +30,12 @@ def test_every_family_is_in_the_suite():
     assert {model["family"] for model in MODELS.values()} == set(FAMILIES)
 
 
-# Seconds a test: theirs is the slow tier
-SLOW = ("vlm", "vlm, lit patches", "vlm, NF4 and LoRA")
+# Without transformers, whose import alone takes seconds
+FAST = ("cnn",)
 
 
 @pytest.fixture(
-    scope="module", params=[pytest.param(name, marks=pytest.mark.slow if name in SLOW else ()) for name in MODELS]
+    scope="module", params=[pytest.param(name, marks=() if name in FAST else pytest.mark.slow) for name in MODELS]
 )
 def model_fields(request):
     fields = MODELS[request.param]

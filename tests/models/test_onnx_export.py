@@ -12,6 +12,9 @@ from hpc_nuvlm.errors import ConfigError, UserError
 from hpc_nuvlm.models import build_task, onnx_export
 from hpc_nuvlm.models.onnx_export import in_onnxruntime, in_torch, require_libraries, write_int8, write_onnx
 
+# Together, tests of models and their libraries take longer than all others
+pytestmark = pytest.mark.slow
+
 MODELS = {
     "cnn": {"family": "cnn", "widths": [8, 16], "hidden": 8},
     "an ensemble of cnns": {"family": "cnn", "widths": [8], "hidden": 8, "members": 2},

@@ -9,6 +9,9 @@ from hpc_nuvlm.models.task import evaluating
 from hpc_nuvlm.models.vit import VitTask
 from hpc_nuvlm.sample import Batch
 
+# Together, tests of models and their libraries take longer than all others
+pytestmark = pytest.mark.slow
+
 PLAIN = {"patch_size": 28, "hidden": 24, "layers": 2, "heads": 2, "dropout": 0.0}
 TOWER = {"tower": "untrained:tiny", "patches": 40, "dropout": 0.0}
 

@@ -10,6 +10,9 @@ from rich.console import Console
 from hpc_nuvlm.metrics import Estimate
 from hpc_nuvlm.report.degradation import Measured, Panel, degradation_table, plot_degradation
 
+# Together, tests of models and their libraries take longer than all others
+pytestmark = pytest.mark.slow
+
 
 def measured(value: float) -> Measured:
     return Measured(Estimate(value, value - 0.05, value + 0.05), 0.03, 100)

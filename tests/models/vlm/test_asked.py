@@ -13,6 +13,9 @@ from hpc_nuvlm.models.vlm import nano
 from hpc_nuvlm.models.vlm.asked import fill
 from hpc_nuvlm.sample import Batch
 
+# Together, tests of models and their libraries take longer than all others
+pytestmark = pytest.mark.slow
+
 PAD = 9
 # Of 1, 2 and 3 fields: questions of three lengths
 LINES = ("Known: hits 12e2.", "Known: hits 12e2, charge 74e3.", "Known: hits unknown, charge unknown, mode FHC.")

@@ -14,6 +14,9 @@ from hpc_nuvlm.families import Vlm
 from hpc_nuvlm.models.vlm import nano
 from hpc_nuvlm.training import train
 
+# Together, tests of models and their libraries take longer than all others
+pytestmark = pytest.mark.slow
+
 CONFIGS = {"finetune-llama32-11b.yaml": "mllama", "finetune-idefics3-8b.yaml": "idefics3"}
 # What arXiv:2508.19376 says of its fine-tune
 PUBLISHED = {

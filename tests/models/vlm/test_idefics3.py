@@ -16,6 +16,9 @@ from hpc_nuvlm.models import build_task
 from hpc_nuvlm.models.task import evaluating
 from hpc_nuvlm.sample import UNLABELLED, Batch
 
+# Together, tests of models and their libraries take longer than all others
+pytestmark = pytest.mark.slow
+
 TILE, VIEWS = 112, 3
 QUESTION = "Classify the attached pixel maps as NuE CC, NuMu CC, or Neutral Current."
 

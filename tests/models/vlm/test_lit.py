@@ -11,6 +11,9 @@ from hpc_nuvlm.models import build_task
 from hpc_nuvlm.models.vlm.lit import LitVision
 from hpc_nuvlm.sample import Batch
 
+# Together, tests of models and their libraries take longer than all others
+pytestmark = pytest.mark.slow
+
 SIZE, PATCH, TILES = 32, 8, 3
 PATCHES = (SIZE // PATCH) ** 2
 MEAN, STD = [0.4, 0.5, 0.6], [0.2, 0.3, 0.25]

@@ -15,6 +15,9 @@ from hpc_nuvlm.store import open_dataset
 from hpc_nuvlm.store.pack import pack
 from hpc_nuvlm.views.image import ImageView
 
+# Together, tests of models and their libraries take longer than all others
+pytestmark = pytest.mark.slow
+
 CLASSES = ("nue_cc", "numu_cc", "nc")
 
 

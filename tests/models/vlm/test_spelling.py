@@ -14,6 +14,9 @@ from hpc_nuvlm.models.vlm.spelling import Speller
 from hpc_nuvlm.rationale import confidences, example_sentences, keep_sure
 from hpc_nuvlm.sample import Batch
 
+# Together, tests of models and their libraries take longer than all others
+pytestmark = pytest.mark.slow
+
 SENTENCES = example_sentences()
 letters = st.text(st.characters(exclude_categories=["Cs"]), max_size=12)
 texts = st.lists(st.sampled_from(SENTENCES) | letters, max_size=5).map(" ".join)

@@ -16,6 +16,9 @@ from hpc_nuvlm.models.vlm.prompt import build_prompt
 from hpc_nuvlm.models.vlm.tiles import build_tiling
 from hpc_nuvlm.sample import Batch
 
+# Together, tests of models and their libraries take longer than all others
+pytestmark = pytest.mark.slow
+
 TILE = 112
 
 
