@@ -78,9 +78,9 @@ class Augment(Part):
     # Probability that a lit pixel is blanked
     dropout: Fraction = 0.0
 
-    def in_place(self) -> Augment:
-        """What of it leaves every part of a picture where it is."""
-        return Augment(gain=self.gain, dropout=self.dropout)
+    def rigid(self) -> Augment:
+        """What of it changes no length in a picture."""
+        return self.model_copy(update={"stretch": 0.0, "shear": 0.0})
 
 
 class Batch(Part):

@@ -23,7 +23,7 @@ from hpc_nuvlm.detector import Detector
 from hpc_nuvlm.errors import ConfigError
 from hpc_nuvlm.event import Event
 from hpc_nuvlm.rationale import Window, claims_of, write
-from hpc_nuvlm.views.augment import apply_change, draw_change
+from hpc_nuvlm.views.augment import Change, apply_change, draw_change
 from hpc_nuvlm.views.augment import augment as augment_image
 from hpc_nuvlm.views.image import ImageView
 
@@ -142,18 +142,22 @@ class Samples:
         shown = events if self.picture_of is None else [self.split[int(self.picture_of[index])] for index in indices]
         image = self.view.render(shown)["image"]
         teacher_image = None if self.teacher_view is None else self.teacher_view.render(shown)["image"]
-        told = self._told(events, epoch) if self.tell else None
+        told = None
         if epoch is not None and self.augment is not None:
-            # What is told of a picture says where things are in it: only the others are turned and moved
-            settings = [self.augment.in_place() if told and told[i] else self.augment for i in range(len(events))]
+            ways = [self._way(event) for event in events]
             image = np.stack(
                 [
-                    augment_image(picture, kind, self.detector, event_generator(self.seed, epoch, event))
-                    for picture, kind, event in zip(image, settings, events)
+                    augment_image(picture, *way, event_generator(self.seed, epoch, event))
+                    for picture, way, event in zip(image, ways, events)
                 ]
             )
+            changes = [draw_change(*way, event_generator(self.seed, epoch, event)) for way, event in zip(ways, events)]
             if teacher_image is not None:
-                teacher_image = self._changed_alike(teacher_image, events, settings, epoch)
+                teacher_image = self._changed_alike(teacher_image, changes)
+        else:
+            changes = [Change()] * len(events)
+        if self.tell:
+            told = self._told(events, changes, epoch)
         labels = [UNLABELLED if (label := event.truth.label) is None else self.classes.index(label) for event in events]
         return Batch(
             torch.from_numpy(image),
@@ -176,20 +180,27 @@ class Samples:
             generators = [np.random.Generator(state.jumped()) for state in states]
         return self.context.write(shown, self.detector, generators)
 
-    def _changed_alike(self, image: np.ndarray, events: list[Event], settings: list[Augment], epoch: int) -> np.ndarray:
+    def _way(self, event: Event) -> tuple[Augment, Detector]:
+        """How an event may be changed. What is told of one has lengths, and places by the names of its views."""
+        if not (self.tell and event.truth.facts):
+            return self.augment, self.detector
+        flips = tuple(symmetry for symmetry in self.detector.symmetries if not symmetry.permutation)
+        return self.augment.rigid(), replace(self.detector, symmetries=flips)
+
+    def _changed_alike(self, image: np.ndarray, changes: list[Change]) -> np.ndarray:
         """The teacher's pictures after the change that the events' own had; blanked pixels are those of one picture."""
         pixel_ratio = self.view.view.pool / self.teacher_view.view.pool
-        changes = [
-            draw_change(kind, self.detector, event_generator(self.seed, epoch, event))
-            for kind, event in zip(settings, events)
-        ]
         return np.stack([apply_change(picture, change, pixel_ratio) for picture, change in zip(image, changes)])
 
-    def _told(self, events: list[Event], epoch: int | None) -> tuple[str, ...]:
-        """What can be said of each event; its wording is another one in each epoch."""
+    def _told(self, events: list[Event], changes: list[Change], epoch: int | None) -> tuple[str, ...]:
+        """What can be said of each event after its change; its wording is another one in each epoch."""
         told = []
-        for event, low in zip(events, self.view.windows(events)):
+        for event, change, low in zip(events, changes, self.view.windows(events)):
             window = Window(low, self.view.extent, tuple(plane.name for plane in self.detector.planes))
+            for symmetry in change.symmetries:
+                window = window.mirrored(symmetry.flip_rows, symmetry.flip_columns)
+            if change.shift is not None:
+                window = window.moved(tuple(np.array(change.shift) / self.view.view.size))
             generator = event_generator(self.seed, -1 if epoch is None else epoch, event)
             told.append(write(claims_of(event.truth, window), generator))
         return tuple(told)

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from hpc_nuvlm.config import Augment, View
-from hpc_nuvlm.detector import Detector, ViewPlane
+from hpc_nuvlm.detector import Detector, Symmetry, ViewPlane
 from hpc_nuvlm.errors import ConfigError
 from hpc_nuvlm.event import Event, Hits, Identity, Truth
 from hpc_nuvlm.rationale import read
@@ -96,13 +96,48 @@ def test_nothing_is_told_where_nothing_is_known_or_asked_for():
     assert whole(samples(2, ["nc"], facts=FACTS)).rationale is None
 
 
-def test_a_picture_of_which_something_is_told_is_not_moved():
-    moves = Augment(shift=(4, 4), gain=0.3)
+class Dotted(Listed):
+    """Events of two hits in each view, where their facts say that the leading object begins and ends."""
+
+    def __init__(self, number: int):
+        events = []
+        for index in range(number):
+            ends = np.random.default_rng(index).integers(10, 22, (2, 2, 2))  # view, end, row and column
+            plane = np.repeat([0, 1], 2)
+            row, column = ends.reshape(4, 2).T
+            hits = Hits("pixels", {"plane": plane, "row": row, "column": column, "charge": np.tile([60.0, 240.0], 2)})
+            facts = {"lead": "muon"}
+            for name, view in zip("UV", ends.tolist()):
+                for end, (at_row, at_column) in zip(("from", "to"), view):
+                    facts |= {f"lead_{name}_{end}_row": at_row + 0.5, f"lead_{name}_{end}_column": at_column + 0.5}
+            events.append(Event(hits, Truth(label="nc", facts=facts), Identity("ef" * 32, index)))
+        super().__init__(events)
+
+
+def test_what_is_told_of_a_turned_and_moved_picture_is_true_of_it():
+    turns = (Symmetry("rows", flip_rows=(0,)), Symmetry("columns", flip_columns=(0, 1)), Symmetry("both", (1,), (1,)))
+    detector = replace(box(2), symmetries=(*turns, Symmetry("exchange", permutation=(1, 0))))
+    augment = Augment(symmetries=True, stretch=0.3, shift=(4, 4))
+    view = ImageView(View(size=(32, 32), pool=1), detector)
+    source = Samples(Dotted(40), view, detector, CLASSES, augment, seed=5, tell=True)
+    batch, turned = whole(source, 0), 0
+    for picture, text, before in zip(batch.image_BVHW.numpy(), batch.rationale, whole(source).image_BVHW.numpy()):
+        (claim,) = (claim for claim in read(text) if claim.kind == "region")
+        turned += not np.array_equal(picture, before)
+        assert [place[0] for place in claim.value] == ["U", "V"]
+        for view_picture, (_, *numbers) in zip(picture, claim.value):
+            faint, bright = (np.argwhere(view_picture == level)[0] for level in np.unique(view_picture)[1:])
+            # Percent of 32 pixels, rounded down: of the pixel's centre
+            expected = np.floor(100 * (np.concatenate([faint, bright]) + 0.5) / 32)
+            assert np.array_equal(numbers, expected)
+    assert turned > 30
+
+
+def test_a_picture_of_which_nothing_is_told_is_stretched_too():
+    augment = Augment(stretch=0.3)
     for facts, stays in ((FACTS, True), ({}, False)):
         source = samples(2, ["nc"] * 8, facts=facts, tell=True)
-        still, moved = whole(source), whole(replace(source, augment=moves), 0)
-        assert not torch.equal(still.image_BVHW, moved.image_BVHW)
-        assert torch.equal(still.image_BVHW > 0, moved.image_BVHW > 0) == stays
+        assert torch.equal(whole(source).image_BVHW, whole(replace(source, augment=augment), 0).image_BVHW) == stays
 
 
 def test_an_event_without_a_class_is_refused_unless_something_else_can_be_learned_of_it():

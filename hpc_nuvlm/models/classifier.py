@@ -40,22 +40,26 @@ class ClassifierTask(Task):
         return functional.pad(batch.image_BVHW, (0, 0, 0, 0, 0, missing))
 
     def loss(self, batch: Batch) -> torch.Tensor:
-        losses = [
-            functional.cross_entropy(
-                logits_BC,
-                batch.label_B,
-                ignore_index=UNLABELLED,
-                reduction="none",
-                label_smoothing=self.label_smoothing,
-            )
-            for logits_BC in self.logits(batch)
-        ]
-        return torch.stack(losses).mean(0)
+        return self._loss(self.logits(batch), batch)
 
     def predict(self, batch: Batch, explain: bool = False) -> Prediction:
-        logs = [functional.log_softmax(logits_BC, -1) for logits_BC in self.logits(batch)]
-        return Prediction(torch.stack(logs).logsumexp(0) - math.log(len(logs)))
+        return Prediction(averaged(self.logits(batch)))
+
+    def loss_and_scores(self, batch: Batch) -> tuple[torch.Tensor, torch.Tensor]:
+        logits = self.logits(batch)
+        return self._loss(logits, batch), averaged(logits)
+
+    def _loss(self, logits: list[torch.Tensor], batch: Batch) -> torch.Tensor:
+        smoothing = {"ignore_index": UNLABELLED, "label_smoothing": self.label_smoothing}
+        losses = [functional.cross_entropy(one, batch.label_B, reduction="none", **smoothing) for one in logits]
+        return torch.stack(losses).mean(0)
 
     def export(self, folder: Path) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         save_file(self.state_dict(), folder / "model.safetensors")
+
+
+def averaged(logits: list[torch.Tensor]) -> torch.Tensor:
+    """(B, C) logarithm of the mean of the networks' probabilities."""
+    logs = [functional.log_softmax(one, -1) for one in logits]
+    return torch.stack(logs).logsumexp(0) - math.log(len(logs))

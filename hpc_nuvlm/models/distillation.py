@@ -61,14 +61,14 @@ class Distillation(Task):
 
     def loss(self, batch: Batch) -> torch.Tensor:
         # What has no weight is not computed: it would draw from the generator that dropout uses, and cost time
-        terms = []
-        if self.weight < 1:
-            terms.append((1 - self.weight) * self.student.loss(batch))
-        if self.weight > 0:
-            student_BC = self.student.predict(batch).log_probability_BC
-            told_BC = self.teacher.log_probability(batch)
-            terms.append(self.weight * divergence(told_BC, student_BC, self.temperature))
-        return sum(terms)
+        if self.weight == 0:
+            return self.student.loss(batch)
+        if self.weight == 1:
+            loss_B, student_BC = 0, self.student.predict(batch).log_probability_BC
+        else:
+            loss_B, student_BC = self.student.loss_and_scores(batch)
+        apart_B = divergence(self.teacher.log_probability(batch), student_BC, self.temperature)
+        return (1 - self.weight) * loss_B + self.weight * apart_B
 
     def trainable(self) -> dict[str, nn.Parameter]:
         """The student's, by the names that they have in it: a checkpoint is that of a plain run of the student."""

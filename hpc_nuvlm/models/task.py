@@ -54,6 +54,13 @@ class Task(nn.Module, ABC):
     @abstractmethod
     def predict(self, batch: Batch, explain: bool = False) -> Prediction: ...
 
+    def loss_and_scores(self, batch: Batch) -> tuple[torch.Tensor, torch.Tensor]:
+        """(B,) `loss`, and (B, C) log-probabilities as `predict` gives them: what a student of a teacher needs of both.
+
+        A family in which both have a part in common computes it once.
+        """
+        return self.loss(batch), self.predict(batch).log_probability_BC
+
     @abstractmethod
     def export(self, folder: Path) -> None:
         """Write the model as its own ecosystem expects it, for use without this toolkit."""

@@ -22,7 +22,7 @@ none below 1 (cm, MeV); 0 stands for less than 1. A fact that is unknown (not th
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum
 
@@ -135,6 +135,19 @@ class Window:
             )
         object.__setattr__(self, "low", low)
         object.__setattr__(self, "extent", np.broadcast_to(extent, shape))
+
+    def mirrored(self, flip_rows: Sequence[int], flip_columns: Sequence[int]) -> Window:
+        """The same pictures after these views are turned over."""
+        low, extent = self.low.copy(), self.extent.copy()
+        for axis, views in enumerate((flip_rows, flip_columns)):
+            for view in views:
+                low[view, axis] += extent[view, axis]
+                extent[view, axis] *= -1
+        return Window(low, extent, self.names)
+
+    def moved(self, share: tuple[float, float]) -> Window:
+        """The same pictures after all that is in them moved by these shares of their height and width."""
+        return Window(self.low - np.array(share) * self.extent, self.extent, self.names)
 
     def percent(self, native: np.ndarray) -> np.ndarray:
         """(V, 2) native row and column -> whole percent of each picture, int64; what lies outside goes to 0 or 99."""

@@ -67,6 +67,13 @@ def test_the_loss_of_each_event_is_finite_and_independent_of_its_batch(task, bat
     assert torch.allclose(together, alone, atol=1e-5)
 
 
+def test_loss_and_scores_together_are_those_of_each(task, batch):
+    with evaluating(task):
+        loss_B, score_BC = task.loss_and_scores(batch)
+        assert torch.allclose(loss_B, task.loss(batch), atol=1e-6)
+        assert torch.allclose(score_BC, task.predict(batch).log_probability_BC, atol=1e-6)
+
+
 def test_the_loss_falls_on_a_batch_seen_again(task, batch):
     torch.manual_seed(0)
     optimizer = torch.optim.AdamW(task.trainable().values(), lr=5e-3)

@@ -57,7 +57,13 @@ class VlmTask(Task):
 
     def loss(self, batch: Batch) -> torch.Tensor:
         """Class in nats an event, rationale in nats a token, each times its weight; 0 where there is none."""
+        return self._loss(batch, self.eyes.see(self.model, batch))
+
+    def loss_and_scores(self, batch: Batch) -> tuple[torch.Tensor, torch.Tensor]:
         seen = self.eyes.see(self.model, batch)
+        return self._loss(batch, seen), functional.log_softmax(self._score(batch, seen), -1)
+
+    def _loss(self, batch: Batch, seen: torch.Tensor) -> torch.Tensor:
         answers = [self.prompt.answers[label] for label in batch.label_B.tolist()]
         losses_BT, _ = self._told(batch, seen, self.asked(batch, self.prompt), answers)
         loss_B = self.class_weight * torch.where(batch.label_B == UNLABELLED, 0, losses_BT.sum(1))
