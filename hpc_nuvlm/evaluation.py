@@ -11,7 +11,6 @@ from rich.console import Console
 
 from hpc_nuvlm.calibration import Calibrated, CalibrationScores, Judged, Options, calibrate
 from hpc_nuvlm.config import Run
-from hpc_nuvlm.context import open_context, require_rows
 from hpc_nuvlm.engine.predict import Predicted, predict
 from hpc_nuvlm.engine.world import World
 from hpc_nuvlm.errors import ConfigError
@@ -21,11 +20,9 @@ from hpc_nuvlm.models.task import Task
 from hpc_nuvlm.report import tables
 from hpc_nuvlm.report.plots import plot_confusion, plot_reliability, plot_roc
 from hpc_nuvlm.report.predictions import Predictions, published, write_predictions, write_scores
-from hpc_nuvlm.sample import Samples
 from hpc_nuvlm.slices import by_energy, by_mode, score_slices
 from hpc_nuvlm.store import open_dataset
-from hpc_nuvlm.training import load_best, open_run
-from hpc_nuvlm.views.image import ImageView
+from hpc_nuvlm.training import load_best, open_run, samples_of
 
 OWN, NONE = "own", "none"
 
@@ -132,11 +129,7 @@ def evaluate_run(run: Run, request: Request, place: Place | None, truths: list[T
 
 def predict_split(task: Task, run: Run, place: Place, world: World, explain: bool) -> Predicted:
     """What the task says of every event of a split, seen as the run sees its own."""
-    dataset = open_dataset(place.dataset)
-    detector = dataset.manifest.detector
-    split, context = dataset.split(place.split), open_context(run.data.context)
-    require_rows(context, split)
-    samples = Samples(split, ImageView(run.view, detector), detector, run.data.classes, context=context)
+    samples = samples_of(run, open_dataset(place.dataset), place.split)
     return predict(task, samples, world, run.batch.per_rank, explain)
 
 

@@ -14,8 +14,7 @@ from pathlib import Path
 import numpy as np
 from rich.console import Console
 
-from hpc_nuvlm.config import Run, View
-from hpc_nuvlm.context import open_context, require_rows
+from hpc_nuvlm.config import Run
 from hpc_nuvlm.engine.world import World
 from hpc_nuvlm.errors import ConfigError, UserError
 from hpc_nuvlm.evaluation import Place
@@ -29,11 +28,9 @@ from hpc_nuvlm.rationale import ClaimScores, Ratio, Window, read, read_class, sc
 from hpc_nuvlm.report.explanations import plot_examples
 from hpc_nuvlm.report.predictions import published
 from hpc_nuvlm.report.tables import Sheet, as_markdown, as_table
-from hpc_nuvlm.robustness import weights_digest
 from hpc_nuvlm.sample import UNLABELLED, Samples
 from hpc_nuvlm.store import open_dataset
-from hpc_nuvlm.training import load_best, open_run
-from hpc_nuvlm.views.image import ImageView
+from hpc_nuvlm.training import load_best, open_run, samples_of, weights_digest
 
 # Which events are taken where not all are: the same for every run
 ORDER_SEED = 0
@@ -115,12 +112,8 @@ def explain(request: Request, world: World) -> None:
 
 def ask(run: Run, place: Place, num_events: int | None, from_end: bool = False) -> Asked:
     """The events of a split, or the first of a fixed permutation of them, or the last."""
-    dataset = open_dataset(place.dataset)
-    detector = dataset.manifest.detector
-    view = ImageView(view_of(run, place.dataset), detector)
-    split, context = dataset.split(place.split), open_context(run.data.context)
-    require_rows(context, split)
-    samples = Samples(split, view, detector, run.data.classes, unlabelled=True, context=context)
+    samples = samples_of(run, open_dataset(place.dataset), place.split, unlabelled=True)
+    view, detector = samples.view, samples.detector
     order = np.random.default_rng(ORDER_SEED).permutation(len(samples))
     index = (order[::-1] if from_end else order)[:num_events].tolist()
     if len(index) < 2:
@@ -130,12 +123,6 @@ def ask(run: Run, place: Place, num_events: int | None, from_end: bool = False) 
     windows = [Window(view.windows([event])[0], view.extent, names) for event in events]
     keys = tuple(event.identity.key for event in events)
     return Asked(samples, tuple(index), keys, [event.truth for event in events], windows)
-
-
-def view_of(run: Run, dataset: Path) -> View:
-    """How events of a dataset become pictures: as when the run was trained on them, else as its own."""
-    trained = (more.view for more in run.data.more if more.dataset.resolve() == dataset.resolve() and more.view)
-    return next(trained, run.view)
 
 
 def hear(speaker: Speaker, asked: Asked, path: Path, weights: str) -> Told:

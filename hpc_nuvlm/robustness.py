@@ -9,31 +9,27 @@ from __future__ import annotations
 
 import json
 from dataclasses import asdict, dataclass, fields, replace
-from hashlib import file_digest
 from pathlib import Path
 
 import numpy as np
 from rich.console import Console
 
 from hpc_nuvlm.config import Run
-from hpc_nuvlm.context import open_context, require_rows
 from hpc_nuvlm.detector import Detector
 from hpc_nuvlm.engine.predict import predict
 from hpc_nuvlm.engine.stop import EXIT_REQUEUE, StopRequest
 from hpc_nuvlm.engine.world import World
 from hpc_nuvlm.errors import ConfigError, UserError
-from hpc_nuvlm.evaluation import open_run
 from hpc_nuvlm.event import Event
 from hpc_nuvlm.metrics import Estimate, score
 from hpc_nuvlm.models.task import Task
 from hpc_nuvlm.report.degradation import Measured, Panel, degradation_table, plot_degradation
 from hpc_nuvlm.report.predictions import published
 from hpc_nuvlm.report.tables import format_estimate
-from hpc_nuvlm.sample import Samples, Split
+from hpc_nuvlm.sample import Split
 from hpc_nuvlm.store import Dataset, open_dataset
-from hpc_nuvlm.training import load_best
+from hpc_nuvlm.training import load_best, open_run, samples_of, weights_digest
 from hpc_nuvlm.views.degrade import Degradation, degrade, noise_scale
-from hpc_nuvlm.views.image import ImageView
 
 RESULTS_NAME, PICTURE_NAME = "robustness.json", "robustness.png"
 # Raised whenever equal settings do another damage, so that old and new numbers cannot be mixed
@@ -182,25 +178,10 @@ def list_cases(request: Request) -> tuple[list[Case], dict[str, str]]:
     return cases, left_out
 
 
-def weights_digest(run: Run) -> str:
-    """SHA-256 (hex) of the run's best weights, and of what decides with them what it predicts: model, view, ..."""
-    path = run.folder / "best" / "tensors.safetensors"
-    if not path.is_file():
-        raise ConfigError(f"{path}: no such file, so the run has not been validated yet; let it finish an epoch first")
-    with path.open("rb") as stream:
-        digest = file_digest(stream, "sha256")
-    context = "" if run.data.context is None else run.data.context.model_dump_json()
-    digest.update(f"{run.model.model_dump_json()}{run.view.model_dump_json()}{run.data.classes}{context}".encode())
-    return digest.hexdigest()
-
-
 def measure(task: Task, run: Run, case: Case, split: str, world: World) -> Measured:
     """The run's scores on the case; probabilities as the model gives them, without a temperature."""
-    detector = case.dataset.manifest.detector
-    events = DegradedSplit(case.dataset.split(split), case.settings, detector)
-    context = open_context(run.data.context)
-    require_rows(context, case.dataset.split(split))
-    samples = Samples(events, ImageView(run.view, detector), detector, run.data.classes, context=context)
+    samples = samples_of(run, case.dataset, split)
+    samples = replace(samples, split=DegradedSplit(samples.split, case.settings, samples.detector))
     predicted = predict(task, samples, world, run.batch.per_rank)
     probabilities = np.exp(predicted.log_probability)
     scores = score(predicted.truth, probabilities / probabilities.sum(1, keepdims=True), run.data.classes)

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import shutil
 from dataclasses import replace
-from hashlib import sha256
+from hashlib import file_digest, sha256
 from pathlib import Path
 
 import numpy as np
 
-from hpc_nuvlm.config import More, Run, load_run
+from hpc_nuvlm.config import More, Run, View, load_run
 from hpc_nuvlm.context import ContextLines, check_context, open_context, require_rows
 from hpc_nuvlm.detector import Detector
 from hpc_nuvlm.engine import state
@@ -112,9 +112,22 @@ def _teacher_view(run: Run, dataset: Path, detector: Detector) -> ImageView | No
     """How the run's teacher sees events of a dataset: as when it was trained on them, else as its own."""
     if run.distill is None:
         return None
-    teacher = open_run(run.distill.teacher)
-    trained = (more.view for more in teacher.data.more if more.dataset == dataset and more.view is not None)
-    return ImageView(next(trained, teacher.view), detector)
+    return ImageView(view_of(open_run(run.distill.teacher), dataset), detector)
+
+
+def view_of(run: Run, dataset: Path) -> View:
+    """How events of a dataset become pictures: as when the run was trained on them, else as its own."""
+    trained = (more.view for more in run.data.more if more.dataset.resolve() == dataset.resolve() and more.view)
+    return next(trained, run.view)
+
+
+def samples_of(run: Run, dataset: Dataset, name: str, unlabelled: bool = False) -> Samples:
+    """A split of any dataset as the run looks at it, unchanged: to score, not to train on."""
+    split, detector = dataset.split(name), dataset.manifest.detector
+    context = open_context(run.data.context)
+    require_rows(context, split)
+    view = ImageView(view_of(run, dataset.folder), detector)
+    return Samples(split, view, detector, run.data.classes, unlabelled=unlabelled, context=context)
 
 
 def shuffled(plan: Plan) -> np.ndarray:
@@ -196,6 +209,18 @@ def load_best(run: Run, num_views: int) -> Task:
     task = build_task(run, num_views)
     state.load_values(task, tensors.values, best)
     return task
+
+
+def weights_digest(run: Run) -> str:
+    """SHA-256 (hex) of the run's best weights, and of what decides with them what it predicts: model, view, ..."""
+    path = run.folder / "best" / "tensors.safetensors"
+    if not path.is_file():
+        raise ConfigError(f"{path}: no such file, so the run has not been validated yet; let it finish an epoch first")
+    with path.open("rb") as stream:
+        digest = file_digest(stream, "sha256")
+    context = "" if run.data.context is None else run.data.context.model_dump_json()
+    digest.update(f"{run.model.model_dump_json()}{run.view.model_dump_json()}{run.data.classes}{context}".encode())
+    return digest.hexdigest()
 
 
 def export_best(run: Run, dataset: Dataset) -> Path:

@@ -15,13 +15,14 @@ from hpc_nuvlm.engine.state import Position, Tensors, save_checkpoint
 from hpc_nuvlm.engine.world import World
 from hpc_nuvlm.errors import ConfigError, UserError
 from hpc_nuvlm.evaluation import Place
-from hpc_nuvlm.explanation import Request, ask, explain, view_of
+from hpc_nuvlm.explanation import Request, ask, explain
 from hpc_nuvlm.models import build_task
 from hpc_nuvlm.models.task import Prediction, Said, Task
 from hpc_nuvlm.rationale import CLASS_TEXT, claims_of, write
 from hpc_nuvlm.sample import Batch
 from hpc_nuvlm.store import open_dataset
 from hpc_nuvlm.store.pack import pack
+from hpc_nuvlm.training import view_of
 
 # Together, tests of models and their libraries take longer than all others
 pytestmark = pytest.mark.slow

@@ -20,6 +20,7 @@ from hpc_nuvlm.models import build_task
 from hpc_nuvlm.robustness import DegradedSplit, Request, list_cases, load_results, parse_also, study
 from hpc_nuvlm.store import open_dataset
 from hpc_nuvlm.views.degrade import Degradation, degrade
+from hpc_nuvlm.views.image import ImageView
 
 # Together, tests of models and their libraries take longer than all others
 pytestmark = pytest.mark.slow
@@ -243,7 +244,7 @@ def test_scores_are_those_of_the_model_on_the_degraded_events(make_run, request_
     split, detector = case.dataset.split("val"), case.dataset.manifest.detector
     events = [degrade(split[i], case.settings, detector) for i in range(len(split))]
     assert all(len(e.hits) == len(split[i].hits) + 3 * 400 for i, e in enumerate(events))
-    picture = torch.from_numpy(robustness.ImageView(run.view, detector).render(events)["image"])
+    picture = torch.from_numpy(ImageView(run.view, detector).render(events)["image"])
     task.eval()
     with torch.no_grad():
         chosen = task.members[0](picture).argmax(1).tolist()
