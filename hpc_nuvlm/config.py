@@ -120,7 +120,7 @@ class Engine(Part):
 
 class Schedule(Part):
     epochs: PositiveInt = 10
-    # Stop after this many steps, whatever the epochs; the learning-rate schedule is not changed by it. None: no limit
+    # The run ends after this many steps, whatever the epochs; its learning rates are those of all epochs. None: no limit
     stop_after_steps: PositiveInt | None = None
     checkpoint_every_steps: PositiveInt = 200
     keep_checkpoints: PositiveInt = 2
@@ -151,6 +151,8 @@ class Run(Part):
     optimizer: Optimizer = Optimizer()
     engine: Engine = Engine()
     schedule: Schedule = Schedule()
+    # A finished run of the same model, whose best weights this one begins with; None: what the model says of itself
+    start: Path | None = None
     # A finished run that teaches this one; None: the labels alone
     distill: Distill | None = None
 

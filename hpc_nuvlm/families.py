@@ -120,6 +120,9 @@ class Vlm(Part):
     # Weights of the two losses: of the class in nats an event, and of the rationale in nats a token
     class_weight: Annotated[float, Field(ge=0)] = 1.0
     rationale_weight: Annotated[float, Field(ge=0)] = 0.0
+    # The class that an explanation ends with in training: the true one, or that which the model scores highest, so that
+    # it learns to say what it scores
+    explained_class: Literal["true", "scored"] = "true"
 
     @model_validator(mode="after")
     def _nf4_needs_adapters(self):

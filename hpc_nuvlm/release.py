@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+from hpc_nuvlm.config import Run
 from hpc_nuvlm.errors import ConfigError
 from hpc_nuvlm.store import open_dataset
 from hpc_nuvlm.training import open_run
@@ -23,21 +24,29 @@ def release_run(folder: Path, out: Path | None = None) -> dict:
     return json.loads((out / nano.RELEASE).read_text())
 
 
-def lineage_of(run) -> dict:
-    """Data, work and machine of a run, from the files that it left."""
+def lineage_of(run: Run) -> dict:
+    """Data, work and machine of a run, from the files that it left; and of the runs that it began with or learned from."""
     lines = [json.loads(line) for line in (run.folder / "records.jsonl").read_text().splitlines()]
     steps = [line for line in lines if line["kind"] == "step"]
     validation = [line for line in lines if line["kind"] == "validation"]
     machine = json.loads((run.folder / "environment.json").read_text())
     datasets = (run.data.dataset, *(more.dataset for more in run.data.more))
+    earlier = {"began_with": base_run(run), "taught_by": run.distill and open_run(run.distill.teacher)}
     return {
+        "run": run.folder.name,
         "trained_on": {str(path): open_dataset(path).split(run.data.train_split).fingerprint for path in datasets},
-        "base": run.model.base,
-        "patches": run.model.patches,
+        "base": getattr(run.model, "base", None),
+        "patches": getattr(run.model, "patches", None),
         "samples_seen": steps[-1]["samples_seen"],
         "steps": steps[-1]["step"],
         "hours": round(sum(line["seconds"] for line in steps) / 3600, 2),
         "machine": f"{machine['world_size']} x {machine['device']}, {machine['machine']}",
         "packages": machine["packages"],
         "validation_accuracy": max(line["accuracy"] for line in validation),
-    }
+    } | {how: lineage_of(other) for how, other in earlier.items() if other}
+
+
+def base_run(run: Run) -> Run | None:
+    """The run whose exported model this one began with, if a run made it."""
+    base = Path(getattr(run.model, "base", ""))
+    return open_run(base.parent) if base.name == "model" and (base.parent / "run.yaml").is_file() else None

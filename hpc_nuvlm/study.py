@@ -61,6 +61,8 @@ class Study(Part):
     folder: Path
     families: tuple[Family, ...]
     score: Scored
+    # Name of the family whose lowest validation loss others are timed by, in steps; None: the table says no steps
+    baseline: str | None = None
     # Processes that train one run together
     processes: PositiveInt = 2
 
@@ -208,22 +210,43 @@ def steps_to_reach(curve: list[dict], loss: float) -> int | None:
 
 def table_of(study: Study, record: dict[str, dict]) -> str:
     """Markdown: a row for each setting, its seeds together: mean and standard deviation over them."""
+    groups = groups_of(study, record)
+    bars = {setting: lowest_loss(rows) for (name, setting), rows in groups.items() if name == study.baseline}
+    lines = [f"# {study.title}", "", f"Scored on {study.score.dataset}, split {study.score.split}.", ""]
+    timed = f" steps to the lowest loss of {study.baseline} |" if study.baseline else ""
+    lines += [f"| run | setting | seeds | validation accuracy | accuracy | macro AUC | ECE |{timed}"]
+    lines += ["|---|---|---:|---:|---:|---:|---:|" + ("---:|" if timed else "")]
+    for (name, setting), rows in groups.items():
+        told = ", ".join(f"{key} {value}" for key, value in setting) or "–"
+        numbers = [[row["validation_accuracy"] for row in rows]]
+        numbers += [[row[key]["value"] for row in rows] for key in ("accuracy", "macro_auc")]
+        numbers += [[row["expected_calibration_error"] for row in rows]]
+        cells = [*map(spread, numbers), *([steps_of(rows, bars.get(setting))] if timed else [])]
+        lines.append(f"| {name} | {told} | {len(rows)} | " + " | ".join(cells) + " |")
+    return "\n".join(lines) + "\n"
+
+
+def groups_of(study: Study, record: dict[str, dict]) -> dict[tuple, list[dict]]:
+    """Rows of the record that differ in their seed alone, by family and setting."""
     groups: dict[tuple, list[dict]] = {}
     for family in study.families:
         for trial in trials_of(study.model_copy(update={"families": (family,)})):
             if trial.name in record:
                 setting = tuple((key, value) for key, value in trial.values.items() if key != "seed")
                 groups.setdefault((family.name.replace("-{seed}", ""), setting), []).append(record[trial.name])
-    lines = [f"# {study.title}", "", f"Scored on {study.score.dataset}, split {study.score.split}.", ""]
-    lines += ["| run | setting | seeds | validation accuracy | accuracy | macro AUC | ECE |"]
-    lines += ["|---|---|---:|---:|---:|---:|---:|"]
-    for (name, setting), rows in groups.items():
-        told = ", ".join(f"{key} {value}" for key, value in setting) or "–"
-        numbers = [[row["validation_accuracy"] for row in rows]]
-        numbers += [[row[key]["value"] for row in rows] for key in ("accuracy", "macro_auc")]
-        numbers += [[row["expected_calibration_error"] for row in rows]]
-        lines.append(f"| {name} | {told} | {len(rows)} | " + " | ".join(map(spread, numbers)) + " |")
-    return "\n".join(lines) + "\n"
+    return groups
+
+
+def lowest_loss(rows: list[dict]) -> float:
+    """Mean over seeds of the lowest validation loss [nats]."""
+    return statistics.fmean(min(point["loss"] for point in row["validation"]) for row in rows)
+
+
+def steps_of(rows: list[dict], loss: float | None) -> str:
+    """After how many steps each seed first had at most this loss when it was validated."""
+    if loss is None:
+        return "–"
+    return ", ".join(str(steps_to_reach(row["validation"], loss) or "never") for row in rows)
 
 
 def spread(values: list[float]) -> str:

@@ -19,7 +19,7 @@ from hpc_nuvlm.engine.record import Recorder
 from hpc_nuvlm.engine.state import Position
 from hpc_nuvlm.engine.stop import EXIT_REQUEUE, StopRequest
 from hpc_nuvlm.engine.world import World
-from hpc_nuvlm.errors import ConfigError
+from hpc_nuvlm.errors import ConfigError, StoreError
 from hpc_nuvlm.models import build_task
 from hpc_nuvlm.models.distillation import Distillation, Teacher
 from hpc_nuvlm.models.task import Task
@@ -137,8 +137,10 @@ def shuffled(plan: Plan) -> np.ndarray:
 
 
 def build_learner(run: Run, num_views: int, world: World) -> Task:
-    """The model of the run; beside its teacher, if it has one."""
+    """The model of the run, with the weights that it starts from; beside its teacher, if it has one."""
     student = build_task(run, num_views)
+    if run.start is not None:
+        begin_with(student, open_run(run.start))
     if run.distill is None:
         return student
     teacher = open_run(run.distill.teacher)
@@ -154,6 +156,19 @@ def build_learner(run: Run, num_views: int, world: World) -> Task:
         )
     asked = Teacher(load_best(teacher, num_views).to(world.device), teacher.data.context is not None)
     return Distillation(student, asked, run.distill.weight, run.distill.temperature)
+
+
+def begin_with(task: Task, earlier: Run) -> None:
+    """Give the model the best weights of an earlier run; ConfigError if that has another model."""
+    best = best_of(earlier)
+    tensors, _ = state.load_checkpoint(best)
+    try:
+        state.load_values(task, tensors.values, best)
+    except StoreError as error:
+        raise ConfigError(
+            f"start = '{earlier.folder}': its model has other parameters than this run's; give the model section of "
+            f"{earlier.folder / 'run.yaml'}, and as many views"
+        ) from error
 
 
 def build_engine(
@@ -202,9 +217,19 @@ def open_run(folder: Path) -> Run:
     return load_run(folder / "run.yaml").model_copy(update={"folder": folder})
 
 
+def best_of(run: Run) -> Path:
+    """Where the weights are that did best on validation; ConfigError if there are none yet."""
+    best = run.folder / "best"
+    if not (best / state.FILES[0]).is_file():
+        raise ConfigError(
+            f"{best / state.FILES[0]}: no such file, so the run has not been validated yet; let it finish an epoch first"
+        )
+    return best
+
+
 def load_best(run: Run, num_views: int) -> Task:
     """The model of a finished or stopped run, with the weights that did best on validation."""
-    best = run.folder / "best"
+    best = best_of(run)
     tensors, _ = state.load_checkpoint(best)
     task = build_task(run, num_views)
     state.load_values(task, tensors.values, best)
@@ -213,10 +238,7 @@ def load_best(run: Run, num_views: int) -> Task:
 
 def weights_digest(run: Run) -> str:
     """SHA-256 (hex) of the run's best weights, and of what decides with them what it predicts: model, view, ..."""
-    path = run.folder / "best" / "tensors.safetensors"
-    if not path.is_file():
-        raise ConfigError(f"{path}: no such file, so the run has not been validated yet; let it finish an epoch first")
-    with path.open("rb") as stream:
+    with (best_of(run) / state.FILES[0]).open("rb") as stream:
         digest = file_digest(stream, "sha256")
     context = "" if run.data.context is None else run.data.context.model_dump_json()
     digest.update(f"{run.model.model_dump_json()}{run.view.model_dump_json()}{run.data.classes}{context}".encode())

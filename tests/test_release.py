@@ -54,6 +54,25 @@ def test_a_released_run_opens_by_name_and_says_what_the_run_said(pretrained, run
     assert torch.allclose(found, expected, atol=0.05)
 
 
+@pytest.mark.slow
+def test_a_release_says_what_came_before_it(pretrained, run_fields, tmp_path):
+    """A second part of pretraining, which begins with the first, and learns from a CNN."""
+    taught = run_fields | {"folder": str(tmp_path / "teacher"), "schedule": {"epochs": 1}}
+    assert train(parse_run(taught, where="test"), ALONE, StopRequest()) == 0
+    fields = run_fields | {
+        "folder": str(tmp_path / "second"),
+        "model": {"family": "vlm", "base": str(pretrained.folder / "model"), "patches": 24},
+        "distill": {"teacher": taught["folder"]},
+        "schedule": {"epochs": 1, "stop_after_steps": 1},
+    }
+    assert train(parse_run(fields, where="test"), ALONE, StopRequest()) == 0
+    told = release_run(tmp_path / "second", tmp_path / "weights")
+    assert told["steps"] == 1 and told["began_with"]["run"] == pretrained.folder.name
+    assert told["began_with"]["steps"] > 1 and told["began_with"]["base"] == "untrained:tiny"
+    assert "began_with" not in told["began_with"] and "taught_by" not in told["began_with"]
+    assert told["taught_by"]["run"] == "teacher" and told["taught_by"]["trained_on"] == told["trained_on"]
+
+
 def load_best_weights(run, task) -> dict:
     exported = load_file(run.folder / "model" / nano.WEIGHTS)
     return {name: exported[name.removeprefix("model.")] for name in task.state_dict()}

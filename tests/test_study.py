@@ -140,6 +140,28 @@ def test_steps_to_a_loss_are_those_of_the_first_validation_below_it():
     assert steps_to_reach(curve, 0.6) == 20 and steps_to_reach(curve, 0.4) is None
 
 
+def test_steps_are_counted_to_the_lowest_loss_of_the_baseline(study):
+    """0.5 is the mean of the baseline's lowest losses 0.4 and 0.6."""
+    curves = {
+        "cnn-2-1": [(10, 0.9), (20, 0.4), (30, 0.7)],
+        "cnn-2-2": [(10, 0.6), (20, 0.8), (30, 0.8)],
+        "fast-2-1": [(10, 0.45), (20, 0.3)],
+        "fast-2-2": [(10, 0.7), (20, 0.6)],
+    }
+    family = study.families[0].model_copy(update={"grid": {"data.per_class": [2], "seed": [1, 2]}})
+    other = family.model_copy(update={"name": "fast-{per_class}-{seed}"})
+    record = {
+        name: scored(0.5) | {"validation": [{"step": step, "loss": loss} for step, loss in curve]}
+        for name, curve in curves.items()
+    }
+    timed = study.model_copy(update={"families": (family, other), "baseline": "cnn-{per_class}"})
+    table = table_of(timed, record).splitlines()
+    assert table[4].endswith("| steps to the lowest loss of cnn-{per_class} |")
+    assert table[6].endswith("| 20, never |") and table[7].endswith("| 10, never |")
+    assert "steps" not in table_of(timed.model_copy(update={"baseline": None}), record)
+
+
+
 @pytest.mark.slow
 def test_runs_are_trained_and_scored_as_a_person_would(study, repository, monkeypatch):
     monkeypatch.chdir(repository)

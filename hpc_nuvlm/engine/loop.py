@@ -49,11 +49,12 @@ def fit(job: Fit, position: Position) -> tuple[Position, bool]:
     while position.step < last_step and not stopping:
         position, stopping = train_step(job, position)
         epoch, seen = divmod(position.samples_seen, job.plan.num_events)
-        if seen == 0 and (epoch % schedule.validate_every_epochs == 0 or position.step == job.total_steps):
+        # A run that ends inside of an epoch, as asked, is judged where it ends
+        if position.step == last_step or (seen == 0 and epoch % schedule.validate_every_epochs == 0):
             position = validate(job, position)
         if position.step % schedule.checkpoint_every_steps == 0 or position.step == last_step or stopping:
             save(job, position)
-    return position, position.step == job.total_steps
+    return position, position.step == last_step
 
 
 def train_step(job: Fit, position: Position) -> tuple[Position, bool]:

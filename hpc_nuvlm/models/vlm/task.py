@@ -17,6 +17,7 @@ from torch.nn import functional
 from transformers import DynamicCache
 
 from hpc_nuvlm.config import Run
+from hpc_nuvlm.families import Vlm
 from hpc_nuvlm.models.task import Prediction, Said, Task
 from hpc_nuvlm.models.vlm.asked import Asked, fill
 from hpc_nuvlm.models.vlm.base import EYES, add_adapters, open_base
@@ -38,20 +39,19 @@ def build(run: Run, num_views: int) -> VlmTask:
     explained = build_explained(config, run.data.classes, processor, eyes)
     if config.lora is not None:
         model = add_adapters(model, config.lora)
-    return VlmTask(model, eyes, prompt, explained, (config.class_weight, config.rationale_weight))
+    return VlmTask(model, eyes, prompt, explained, config)
 
 
 class VlmTask(Task):
-    def __init__(
-        self, model: nn.Module, eyes: Eyes, prompt: Prompt, explained: Explained, weights: tuple[float, float]
-    ):
+    def __init__(self, model: nn.Module, eyes: Eyes, prompt: Prompt, explained: Explained, config: Vlm):
         super().__init__()
         self.model = model
         self.processor = explained.processor
         self.eyes = eyes
         self.prompt = prompt
         self.explained = explained
-        self.class_weight, self.rationale_weight = weights
+        self.class_weight, self.rationale_weight = config.class_weight, config.rationale_weight
+        self.says_scored_class = config.explained_class == "scored"
         self.pad_id = self.processor.tokenizer.pad_token_id
         self.speller = Speller(self.processor.tokenizer, explained.stops)
 
@@ -61,18 +61,37 @@ class VlmTask(Task):
 
     def loss_and_scores(self, batch: Batch) -> tuple[torch.Tensor, torch.Tensor]:
         seen = self.eyes.see(self.model, batch)
-        return self._loss(batch, seen), functional.log_softmax(self._score(batch, seen), -1)
+        score_BC = self._score(batch, seen)
+        return self._loss(batch, seen, score_BC), functional.log_softmax(score_BC, -1)
 
-    def _loss(self, batch: Batch, seen: torch.Tensor) -> torch.Tensor:
+    def _loss(self, batch: Batch, seen: torch.Tensor, score_BC: torch.Tensor | None = None) -> torch.Tensor:
+        told = self.rationale_weight and batch.rationale is not None and any(batch.rationale)
+        loss_B = torch.zeros(len(batch.keys), device=seen.device)
+        # A loss must depend on the weights, be it by nothing
+        if self.class_weight or not told:
+            loss_B = loss_B + self.class_weight * self._class_loss(batch, seen)
+        if told:
+            loss_B = loss_B + self.rationale_weight * self._rationale_loss(batch, seen, score_BC)
+        return loss_B
+
+    def _class_loss(self, batch: Batch, seen: torch.Tensor) -> torch.Tensor:
+        """(B,) nats of the class's answer, 0 for an event without a class."""
         answers = [self.prompt.answers[label] for label in batch.label_B.tolist()]
         losses_BT, _ = self._told(batch, seen, self.asked(batch, self.prompt), answers)
-        loss_B = self.class_weight * torch.where(batch.label_B == UNLABELLED, 0, losses_BT.sum(1))
-        if self.rationale_weight and batch.rationale is not None and any(batch.rationale):
-            told = [self.explained.tokens(*row) for row in zip(batch.rationale, batch.label_B.tolist())]
-            losses_BT, length_B = self._told(batch, seen, self.asked(batch, self.explained), told)
-            known_B = torch.tensor([bool(rationale) for rationale in batch.rationale], device=loss_B.device)
-            loss_B = loss_B + self.rationale_weight * torch.where(known_B, losses_BT.sum(1) / length_B, 0)
-        return loss_B
+        return torch.where(batch.label_B == UNLABELLED, 0, losses_BT.sum(1))
+
+    def _rationale_loss(self, batch: Batch, seen: torch.Tensor, score_BC: torch.Tensor | None) -> torch.Tensor:
+        """(B,) nats a token of the explanation, 0 for an event of which nothing is known."""
+        label_B = batch.label_B
+        if self.says_scored_class:
+            if score_BC is None:
+                with torch.no_grad():
+                    score_BC = self._score(batch, seen)
+            label_B = torch.where(label_B == UNLABELLED, UNLABELLED, score_BC.argmax(1))
+        told = [self.explained.tokens(*row) for row in zip(batch.rationale, label_B.tolist())]
+        losses_BT, length_B = self._told(batch, seen, self.asked(batch, self.explained), told)
+        known_B = torch.tensor([bool(rationale) for rationale in batch.rationale], device=seen.device)
+        return torch.where(known_B, losses_BT.sum(1) / length_B, 0)
 
     def predict(self, batch: Batch, explain: bool = False) -> Prediction:
         seen = self.eyes.see(self.model, batch)
