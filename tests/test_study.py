@@ -161,7 +161,6 @@ def test_steps_are_counted_to_the_lowest_loss_of_the_baseline(study):
     assert "steps" not in table_of(timed.model_copy(update={"baseline": None}), record)
 
 
-
 @pytest.mark.slow
 def test_runs_are_trained_and_scored_as_a_person_would(study, repository, monkeypatch):
     monkeypatch.chdir(repository)

@@ -60,6 +60,7 @@ class VlmTask(Task):
         return self._loss(batch, self.eyes.see(self.model, batch))
 
     def loss_and_scores(self, batch: Batch) -> tuple[torch.Tensor, torch.Tensor]:
+        """As in Task; the class costs what it scores: its answer without the beginning that all answers share."""
         seen = self.eyes.see(self.model, batch)
         score_BC = self._score(batch, seen)
         return self._loss(batch, seen, score_BC), functional.log_softmax(score_BC, -1)
@@ -69,13 +70,16 @@ class VlmTask(Task):
         loss_B = torch.zeros(len(batch.keys), device=seen.device)
         # A loss must depend on the weights, be it by nothing
         if self.class_weight or not told:
-            loss_B = loss_B + self.class_weight * self._class_loss(batch, seen)
+            loss_B = loss_B + self.class_weight * self._class_loss(batch, seen, score_BC)
         if told:
             loss_B = loss_B + self.rationale_weight * self._rationale_loss(batch, seen, score_BC)
         return loss_B
 
-    def _class_loss(self, batch: Batch, seen: torch.Tensor) -> torch.Tensor:
+    def _class_loss(self, batch: Batch, seen: torch.Tensor, score_BC: torch.Tensor | None) -> torch.Tensor:
         """(B,) nats of the class's answer, 0 for an event without a class."""
+        if score_BC is not None:
+            known_B = batch.label_B != UNLABELLED
+            return torch.where(known_B, -score_BC.gather(1, batch.label_B.clamp(min=0).unsqueeze(1)).squeeze(1), 0)
         answers = [self.prompt.answers[label] for label in batch.label_B.tolist()]
         losses_BT, _ = self._told(batch, seen, self.asked(batch, self.prompt), answers)
         return torch.where(batch.label_B == UNLABELLED, 0, losses_BT.sum(1))

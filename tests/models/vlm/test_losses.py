@@ -66,3 +66,19 @@ def test_an_explanation_can_end_with_the_class_that_is_scored(build, batch):
     # A student of a teacher has the scores already, and gets the same
     with evaluating(scored):
         assert torch.allclose(scored.loss_and_scores(batch)[0], losses(scored, batch), atol=1e-6)
+
+
+def test_beside_scores_the_class_costs_what_is_not_shared_by_all_answers(build, batch):
+    """The shared beginning costs the same whatever the class."""
+    task = build()
+    shared = []
+    for label in range(3):
+        of_label = replace(batch, label_B=torch.full((4,), label))
+        with evaluating(task):
+            loss_B, score_BC = task.loss_and_scores(of_label)
+        shared.append(losses(task, of_label) - loss_B)
+        assert torch.allclose(score_BC, task.predict(batch).log_probability_BC, atol=1e-5)
+    assert shared[0].min() > 0.1
+    assert torch.allclose(shared[0], shared[1], atol=1e-4) and torch.allclose(shared[0], shared[2], atol=1e-4)
+    with evaluating(task):
+        assert task.loss_and_scores(batch)[0][3] == 0
