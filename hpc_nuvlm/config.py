@@ -120,7 +120,7 @@ class Engine(Part):
 
 class Schedule(Part):
     epochs: PositiveInt = 10
-    # The run ends after this many steps, whatever the epochs; its learning rates are those of all epochs. None: no limit
+    # The run ends after this many steps, whatever the epochs; its rates are those of all epochs. None: no limit
     stop_after_steps: PositiveInt | None = None
     checkpoint_every_steps: PositiveInt = 200
     keep_checkpoints: PositiveInt = 2

@@ -25,7 +25,7 @@ def release_run(folder: Path, out: Path | None = None) -> dict:
 
 
 def lineage_of(run: Run) -> dict:
-    """Data, work and machine of a run, from the files that it left; and of the runs that it began with or learned from."""
+    """Data, work and machine of a run, from the files that it left; and of those that it began with or learned from."""
     lines = [json.loads(line) for line in (run.folder / "records.jsonl").read_text().splitlines()]
     steps = [line for line in lines if line["kind"] == "step"]
     validation = [line for line in lines if line["kind"] == "validation"]

@@ -222,7 +222,7 @@ def best_of(run: Run) -> Path:
     best = run.folder / "best"
     if not (best / state.FILES[0]).is_file():
         raise ConfigError(
-            f"{best / state.FILES[0]}: no such file, so the run has not been validated yet; let it finish an epoch first"
+            f"{best / state.FILES[0]}: no such file, so it has not been validated yet; let it finish an epoch first"
         )
     return best
 

@@ -47,5 +47,5 @@ def test_a_run_cannot_begin_with_the_weights_of_another_model(run_fields, tmp_pa
     train(earlier, ALONE, StopRequest())
     wider = run_fields["model"] | {"hidden": 24}
     run = parse_run(run_fields | {"start": str(earlier.folder), "model": wider}, where="test")
-    with pytest.raises(ConfigError, match="start = .*earlier': its model has other parameters"):
+    with pytest.raises(ConfigError, match=r"start = .*earlier': its model has other parameters"):
         build_learner(run, 3, ALONE)
