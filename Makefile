@@ -41,13 +41,16 @@ demo-nano: demo-cnn
 demo-table: demo-nano
 	$(BIN)/python launch/evaluate.py runs/cnn-$(EVENTS) runs/nano-$(EVENTS) --data $(DATASET) --split test
 
-# What nuvlm-nano was pretrained on, its pretraining, and its weights put where the package finds them
+# What nuvlm-nano was pretrained on, the two parts of its pretraining, and its weights put where the package finds them
 nano: install
 	test -f datasets/pretrain-dune/manifest.json || $(BIN)/nuvlm simulate configs/simulate-pretrain-dune.yaml --out datasets/pretrain-dune
 	test -f datasets/pretrain-modular/manifest.json || $(BIN)/nuvlm simulate configs/simulate-pretrain-modular.yaml --out datasets/pretrain-modular
 	test -f datasets/bombs-dune/manifest.json || $(BIN)/nuvlm simulate configs/simulate-bombs-dune.yaml --out datasets/bombs-dune
+	test -f datasets/pretrain-wide/manifest.json || $(BIN)/nuvlm simulate configs/simulate-pretrain-wide.yaml --out datasets/pretrain-wide
 	$(TRAIN) configs/pretrain-nano.yaml
-	$(BIN)/nuvlm release runs/pretrain-nano
+	$(TRAIN) configs/teacher-dune.yaml
+	$(TRAIN) configs/pretrain-nano-taught.yaml
+	$(BIN)/nuvlm release runs/pretrain-nano-taught
 
 # The tables of docs/results.md: hours; stopped, the same command continues
 science: science-modular science-dune
@@ -61,6 +64,7 @@ science-dune: install
 	test -f datasets/dune_search/manifest.json || $(BIN)/nuvlm pack $(DATA)/dataset1000 --split train=0.6,val=0.1,dev=0.3 --classes nue_cc,numu_cc,nc --out datasets/dune_search
 	$(BIN)/python launch/study.py configs/studies/search-dune.yaml
 	$(BIN)/python launch/study.py configs/studies/label-efficiency-dune.yaml
+	$(BIN)/python launch/study.py configs/studies/steps-dune.yaml
 
 # A tiny model of random weights, trained with every event shown the picture of another: what it scores without looking
 control: demo-data
