@@ -98,6 +98,9 @@ def trials_of(study: Study) -> list[Trial]:
             settings = {key: _filled(value, short, study.folder) for key, value in fixed.items()}
             overrides = tuple(f"{key}={json.dumps(value)}" for key, value in settings.items())
             trials.append(Trial(name, family.config, overrides, values))
+    known = [table_name(family) for family in study.families]
+    if study.baseline not in (None, *known):
+        raise ConfigError(f"baseline: no family is called {study.baseline!r}; there are {', '.join(known)}")
     names = [trial.name for trial in trials]
     twice = sorted({name for name in names if names.count(name) > 1})
     if twice:
@@ -230,11 +233,16 @@ def groups_of(study: Study, record: dict[str, dict]) -> dict[tuple, list[dict]]:
     """Rows of the record that differ in their seed alone, by family and setting."""
     groups: dict[tuple, list[dict]] = {}
     for family in study.families:
-        for trial in trials_of(study.model_copy(update={"families": (family,)})):
+        for trial in trials_of(study.model_copy(update={"families": (family,), "baseline": None})):
             if trial.name in record:
                 setting = tuple((key, value) for key, value in trial.values.items() if key != "seed")
-                groups.setdefault((family.name.replace("-{seed}", ""), setting), []).append(record[trial.name])
+                groups.setdefault((table_name(family), setting), []).append(record[trial.name])
     return groups
+
+
+def table_name(family: Family) -> str:
+    """What the table calls a family: its name without the seed."""
+    return family.name.replace("-{seed}", "")
 
 
 def lowest_loss(rows: list[dict]) -> float:

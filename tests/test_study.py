@@ -158,6 +158,8 @@ def test_steps_are_counted_to_the_lowest_loss_of_the_baseline(study):
     table = table_of(timed, record).splitlines()
     assert table[4].endswith("| steps to the lowest loss of cnn-{per_class} |")
     assert table[6].endswith("| 20, never |") and table[7].endswith("| 10, never |")
+    with pytest.raises(ConfigError, match="baseline: no family is called 'slow'; there are cnn-"):
+        trials_of(timed.model_copy(update={"baseline": "slow"}))
     assert "steps" not in table_of(timed.model_copy(update={"baseline": None}), record)
 
 
