@@ -108,6 +108,12 @@ class Engine(Part):
     precision: Literal["fp32", "bf16"] = "fp32"
     # CPU threads per rank; None: cores divided by the ranks of this node
     threads: PositiveInt | None = None
+    # Ranks that are not there so long after rank 0 are named, and the run ends
+    meet_within_s: Annotated[float, Field(gt=0)] = 60.0
+    # A rank that gets no further for this long, in one batch or one collective, ends the run, and says where it hangs
+    hang_after_s: Annotated[float, Field(gt=0)] = 600.0
+    # The same once a stop was asked for: what is lost then are the steps since the last checkpoint
+    stop_within_s: Annotated[float, Field(gt=0)] = 120.0
 
     @model_validator(mode="after")
     def _bf16_needs_full_precision_copies(self):

@@ -1,12 +1,14 @@
 """Errors that a user can cause. Each says where, which value, which rule it breaks, and the remedy.
 
-The command line prints them without a traceback and exits with code 2. A mistake of ours is an
-AssertionError or whatever Python raises, with its traceback.
+The command line prints them without a traceback and exits with their code: 2, if none is said here. A mistake of ours
+is an AssertionError or whatever Python raises, with its traceback.
 """
 
 
 class UserError(ValueError):
     """A mistake in what was given to the toolkit; the text is meant for its user."""
+
+    exit_code = 2
 
 
 class ConfigError(UserError):
@@ -18,4 +20,18 @@ class FormatError(UserError):
 
 
 class StoreError(UserError):
-    """A dataset that is damaged, incomplete or not writable."""
+    """A dataset or checkpoint that is damaged, incomplete or not writable."""
+
+
+class CheckpointError(StoreError):
+    """A checkpoint that could not be written: the disk is full, or the state is not fit to be continued from."""
+
+    # EX_CANTCREAT of sysexits.h: starting again changes nothing until somebody makes room
+    exit_code = 73
+
+
+class LostRankError(UserError):
+    """Another rank is gone in the middle of a step."""
+
+    # EX_SOFTWARE of sysexits.h, as a hang has (engine/stop.py): started again, the run continues
+    exit_code = 70

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import sys
 from dataclasses import replace
 from hashlib import file_digest, sha256
 from pathlib import Path
@@ -18,8 +19,9 @@ from hpc_nuvlm.engine.plain import Engine, PlainEngine
 from hpc_nuvlm.engine.record import Recorder
 from hpc_nuvlm.engine.state import Position
 from hpc_nuvlm.engine.stop import EXIT_REQUEUE, StopRequest
-from hpc_nuvlm.engine.world import World
-from hpc_nuvlm.errors import ConfigError, StoreError
+from hpc_nuvlm.engine.watchdog import Watchdog
+from hpc_nuvlm.engine.world import World, is_lost_connection
+from hpc_nuvlm.errors import ConfigError, LostRankError, StoreError
 from hpc_nuvlm.models import build_task
 from hpc_nuvlm.models.distillation import Distillation, Teacher
 from hpc_nuvlm.models.task import Task
@@ -35,14 +37,15 @@ def train(run: Run, world: World, stop: StopRequest) -> int:
     dataset = open_dataset(run.data.dataset)
     plan, training, validation = build_data(run, dataset)
     task = build_learner(run, num_views(run, dataset), world)
-    newest = state.checkpoints(run.folder)[-1:]
-    world.barrier()  # every rank has looked before rank 0 writes
     position = Position(0, 0, plan.fingerprint, plan.seed)
-    engine, position = build_engine(run, task, world, position, newest[0] if newest else None)
+    engine, position = build_engine(run, task, world, position, newest_checkpoint(run, world))
     recorder = Recorder(run, world, position.step, plan.steps_per_epoch * run.schedule.epochs)
     recorder.note(describe(run, world, plan, task, position))
+    limits_s = run.engine.hang_after_s, run.engine.stop_within_s
     try:
-        position, done = fit(Fit(run, engine, world, training, validation, plan, recorder, stop), position)
+        with Watchdog(run.folder / "heartbeats", world.rank, world.size, stop, *limits_s) as watchdog:
+            job = Fit(run, engine, world, training, validation, plan, recorder, stop, watchdog)
+            position, done = fit_with_others(job, position)
     finally:
         recorder.close()
     if world.main and done:
@@ -50,10 +53,36 @@ def train(run: Run, world: World, stop: StopRequest) -> int:
         score = f"best validation accuracy {position.best_score:.3f}"
         recorder.note(f"{run.folder}: done after step {position.step}; {score}, its weights in {folder}")
     world.barrier()
-    if stop.received is not None and not done:
-        recorder.note(f"stopped after step {position.step} ({stop.received.name}); the same command continues here")
+    if not done:
+        # Every rank, whichever was asked
+        why = stop.received.name if stop.received else "another rank was asked to"
+        recorder.note(f"stopped after step {position.step} ({why}); the same command continues here")
         return EXIT_REQUEUE
     return 0
+
+
+def fit_with_others(job: Fit, position: Position) -> tuple[Position, bool]:
+    """fit(); LostRankError, which names the rank, where another one is gone."""
+    try:
+        return fit(job, position)
+    except RuntimeError as error:
+        if not is_lost_connection(error):
+            raise
+        raise LostRankError(f"{job.watchdog.lost()}; start the same command again to continue") from error
+
+
+def newest_checkpoint(run: Run, world: World) -> Path | None:
+    """The newest checkpoint that is whole, as rank 0 found it; it says which are not."""
+    found, problem = None, None
+    if world.main:
+        try:
+            found = state.newest_good(run.folder, lambda text: print(f"warning: {text}", file=sys.stderr, flush=True))
+        except StoreError as error:
+            problem = str(error)
+    found, problem = world.gather((found, problem))[0]
+    if problem is not None:
+        raise StoreError(problem)
+    return found
 
 
 def num_views(run: Run, dataset: Dataset) -> int:
@@ -219,12 +248,13 @@ def open_run(folder: Path) -> Run:
 
 def best_of(run: Run) -> Path:
     """Where the weights are that did best on validation; ConfigError if there are none yet."""
-    best = run.folder / "best"
-    if not (best / state.FILES[0]).is_file():
+    found = state.checkpoints(run.folder, state.BEST)
+    if not found:
         raise ConfigError(
-            f"{best / state.FILES[0]}: no such file, so it has not been validated yet; let it finish an epoch first"
+            f"{run.folder / 'checkpoints'}: holds no {state.BEST}-NNNNNNNN, so the run has not been validated yet; let "
+            "it finish an epoch first"
         )
-    return best
+    return found[-1]
 
 
 def load_best(run: Run, num_views: int) -> Task:
@@ -238,7 +268,7 @@ def load_best(run: Run, num_views: int) -> Task:
 
 def weights_digest(run: Run) -> str:
     """SHA-256 (hex) of the run's best weights, and of what decides with them what it predicts: model, view, ..."""
-    with (best_of(run) / state.FILES[0]).open("rb") as stream:
+    with (best_of(run) / state.TENSORS).open("rb") as stream:
         digest = file_digest(stream, "sha256")
     context = "" if run.data.context is None else run.data.context.model_dump_json()
     digest.update(f"{run.model.model_dump_json()}{run.view.model_dump_json()}{run.data.classes}{context}".encode())

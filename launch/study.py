@@ -20,7 +20,7 @@ def main() -> int:
         return run_study(study, StopRequest().install(), lambda text: print(text, flush=True))
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
-        return 2
+        return error.exit_code
 
 
 if __name__ == "__main__":

@@ -23,7 +23,7 @@ def main() -> int:
         run = load_run(arguments.config, tuple(arguments.overrides))
         from hpc_nuvlm.engine.world import start_world, stop_world
 
-        world = start_world(run.engine.threads)
+        world = start_world(run.engine.threads, run.engine.meet_within_s, run.engine.hang_after_s)
         from hpc_nuvlm.training import train
 
         code = train(run, world, stop)
@@ -33,7 +33,7 @@ def main() -> int:
         # Every rank speaks: the mistake may be one machine's alone.
         where = f"rank {world.rank}: " if world and not world.main else ""
         print(f"error: {where}{error}", file=sys.stderr)
-        return 2
+        return error.exit_code
 
 
 if __name__ == "__main__":

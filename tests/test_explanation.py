@@ -11,7 +11,7 @@ import yaml
 
 from hpc_nuvlm import explanation
 from hpc_nuvlm.config import parse_run
-from hpc_nuvlm.engine.state import Position, Tensors, save_checkpoint
+from hpc_nuvlm.engine.state import BEST, Position, Tensors, checkpoint_folder, save_checkpoint
 from hpc_nuvlm.engine.world import World
 from hpc_nuvlm.errors import ConfigError, UserError
 from hpc_nuvlm.evaluation import Place
@@ -59,7 +59,7 @@ def make_run(fields: dict, values: dict) -> Path:
     run = parse_run(fields, where="test")
     run.folder.mkdir()
     (run.folder / "run.yaml").write_text(yaml.safe_dump(fields))
-    save_checkpoint(run.folder / "best", Tensors(values, {}), Position(1, 1, "none", 1))
+    save_checkpoint(checkpoint_folder(run.folder, 1, BEST), Tensors(values, {}), Position(1, 1, "none", 1))
     return run.folder
 
 

@@ -12,7 +12,7 @@ import torch
 
 from hpc_nuvlm import robustness
 from hpc_nuvlm.config import dump_run, parse_run
-from hpc_nuvlm.engine.state import Position, Tensors, save_checkpoint
+from hpc_nuvlm.engine.state import BEST, Position, Tensors, checkpoint_folder, save_checkpoint
 from hpc_nuvlm.engine.stop import EXIT_REQUEUE, StopRequest
 from hpc_nuvlm.engine.world import World
 from hpc_nuvlm.errors import ConfigError, StoreError, UserError
@@ -39,7 +39,7 @@ def make_run(run_fields, tmp_path):
         run = parse_run(run_fields | {"folder": str(tmp_path / name), "seed": seed}, where="test")
         torch.set_num_threads(1)
         values = {key: value.detach() for key, value in build_task(run, num_views=3).trainable().items()}
-        save_checkpoint(run.folder / "best", Tensors(values, {}), Position(1, 8, "none", seed))
+        save_checkpoint(checkpoint_folder(run.folder, 1, BEST), Tensors(values, {}), Position(1, 8, "none", seed))
         (run.folder / "run.yaml").write_text(dump_run(run))
         return run.folder
 
@@ -185,7 +185,7 @@ def test_what_cannot_be_studied_is_refused(make_run, request_of, drawn_dataset, 
         study(request_of(tmp_path), WORLD, StopRequest())
     with pytest.raises(ConfigError, match="two have the same folder name"):
         study(request_of(run, run), WORLD, StopRequest())
-    (run / "best" / "tensors.safetensors").unlink()
+    (run / "checkpoints" / "best-00000001").rename(run / "gone")
     with pytest.raises(ConfigError, match="has not been validated yet"):
         study(request_of(run), WORLD, StopRequest())
     assert not (tmp_path / "out").exists()

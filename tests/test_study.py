@@ -8,6 +8,7 @@ import yaml
 
 from hpc_nuvlm import study as module
 from hpc_nuvlm.config import load_run
+from hpc_nuvlm.engine.state import BEST, checkpoints
 from hpc_nuvlm.engine.stop import EXIT_REQUEUE, StopRequest
 from hpc_nuvlm.errors import ConfigError, UserError
 from hpc_nuvlm.settings import load_settings, parse_settings
@@ -170,7 +171,7 @@ def test_runs_are_trained_and_scored_as_a_person_would(study, repository, monkey
     assert run_study(one, StopRequest(), lambda _: None) == 0
     row = json.loads((study.folder / "study.json").read_text())["cnn-3"]
     assert 0 <= row["accuracy"]["value"] <= 1 and len(row["validation"]) == 1 and row["seconds"] > 0
-    assert (study.folder / "cnn-3" / "best").is_dir()
+    assert len(checkpoints(study.folder / "cnn-3", BEST)) == 1
 
 
 @pytest.mark.parametrize("path", STUDIES, ids=lambda path: path.name)

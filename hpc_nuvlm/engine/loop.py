@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import math
+import socket
 import time
-from dataclasses import dataclass, replace
+from collections import Counter
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import torch
@@ -15,10 +17,12 @@ from hpc_nuvlm.engine import state
 from hpc_nuvlm.engine.plain import Engine
 from hpc_nuvlm.engine.predict import predict
 from hpc_nuvlm.engine.record import Recorder
-from hpc_nuvlm.engine.state import Position
+from hpc_nuvlm.engine.saver import Saver
+from hpc_nuvlm.engine.state import Position, Tensors
 from hpc_nuvlm.engine.stop import StopRequest
+from hpc_nuvlm.engine.watchdog import Doing, Watchdog
 from hpc_nuvlm.engine.world import World
-from hpc_nuvlm.errors import UserError
+from hpc_nuvlm.errors import CheckpointError, UserError
 from hpc_nuvlm.sample import Batch, Source
 from hpc_nuvlm.store.plan import Plan, Share
 
@@ -35,6 +39,8 @@ class Fit:
     plan: Plan
     recorder: Recorder
     stop: StopRequest
+    watchdog: Watchdog
+    saver: Saver = field(default_factory=Saver)
 
     @property
     def total_steps(self) -> int:
@@ -45,33 +51,51 @@ def fit(job: Fit, position: Position) -> tuple[Position, bool]:
     """Train from `position` to the end, or until asked to stop; returns where it stands and whether it is done."""
     schedule = job.run.schedule
     last_step = min(job.total_steps, schedule.stop_after_steps or job.total_steps)
-    stopping = False
-    while position.step < last_step and not stopping:
-        position, stopping = train_step(job, position)
-        epoch, seen = divmod(position.samples_seen, job.plan.num_events)
-        # A run that ends inside of an epoch, as asked, is judged where it ends
-        if position.step == last_step or (seen == 0 and epoch % schedule.validate_every_epochs == 0):
-            position = validate(job, position)
-        if position.step % schedule.checkpoint_every_steps == 0 or position.step == last_step or stopping:
+    saved, stopping = position, False
+    while True:
+        if not stopping and validation_is_due(job, position, last_step):
+            position, stopping = validate(job, position)
+        ends = stopping or position.step == last_step
+        if position != saved and (ends or position.step % schedule.checkpoint_every_steps == 0):
             save(job, position)
-    return position, position.step == last_step
+            saved = position
+        if ends:
+            break
+        position, stopping = train_step(job, position)
+    settle(job)
+    return position, position.step == last_step and not validation_is_due(job, position, last_step)
+
+
+def validation_is_due(job: Fit, position: Position, last_step: int) -> bool:
+    """Whether this is a place to validate at, and it was not done; so it is after a stop in the middle of it."""
+    if position.validated_step == position.step or position.step == 0:
+        return False
+    epoch, seen = divmod(position.samples_seen, job.plan.num_events)
+    # A run that ends inside of an epoch, as asked, is judged where it ends
+    return position.step == last_step or (seen == 0 and epoch % job.run.schedule.validate_every_epochs == 0)
 
 
 def train_step(job: Fit, position: Position) -> tuple[Position, bool]:
     """One optimizer step on one global batch; also tells whether any rank was asked to stop."""
-    started_s = time.perf_counter()
+    started_s, step = time.perf_counter(), position.step + 1
     share = job.plan.share(position.samples_seen, job.world.rank, job.world.size)
     torch.manual_seed(step_seed(job.run.seed, position.samples_seen, job.world.rank))
+    job.watchdog.at(step, Doing.READING)
     batch = job.training.batch(share.indices, share.valid, share.epoch)
-    loss_sum, bad = accumulate(job, batch, share)
-    total, num_bad, num_stops = job.world.sum([loss_sum, len(bad), job.stop.received is not None])
+    loss_sum, bad = accumulate(job, step, batch, share)
+    job.watchdog.at(step, Doing.AGREEING)
+    mine = [loss_sum, len(bad), job.stop.received is not None, job.saver.failed]
+    total, num_bad, num_stops, num_failed = job.world.sum(mine)
+    if num_failed:
+        settle(job)
     if num_bad:
-        refuse_non_finite(job, position.step + 1, bad)
+        refuse_non_finite(job, step, bad)
     rate = learning_rate(job.run.optimizer, position.step, job.total_steps)
+    job.watchdog.at(step, Doing.UPDATING)
     job.engine.step(rate)
-    position = replace(position, step=position.step + 1, samples_seen=position.samples_seen + share.num_valid)
+    position = replace(position, step=step, samples_seen=position.samples_seen + share.num_valid)
     job.recorder.step(
-        position.step,
+        step,
         loss=total / share.num_valid,
         learning_rate=rate,
         samples_seen=position.samples_seen,
@@ -86,10 +110,11 @@ def step_seed(seed: int, samples_seen: int, rank: int) -> int:
     return int.from_bytes(digest[:7], "little")
 
 
-def accumulate(job: Fit, batch: Batch, share: Share) -> tuple[float, list[str]]:
+def accumulate(job: Fit, step: int, batch: Batch, share: Share) -> tuple[float, list[str]]:
     """Gradients of this rank's share; its summed loss, and the events whose loss is not finite."""
     per_rank, loss_sum, bad = job.run.batch.per_rank, 0.0, []
     for start in range(0, len(share.indices), per_rank):
+        job.watchdog.at(step, Doing.COMPUTING)
         part = batch.part(start, start + per_rank).to(job.world.device)
         losses = job.engine.backward(part, share.num_valid)
         loss_sum += float(losses[part.valid_B].double().sum())
@@ -117,24 +142,70 @@ def learning_rate(optimizer: Optimizer, step: int, total_steps: int) -> float:
     return optimizer.lr * 0.5 * (1 + math.cos(math.pi * (step - warmup_steps) / max(1, total_steps - warmup_steps)))
 
 
-def validate(job: Fit, position: Position) -> Position:
-    """Accuracy and loss on the validation split; the weights of the best accuracy are kept in `best/`."""
-    result = predict(job.engine.task, job.validation, job.world, job.run.batch.per_rank)
+def validate(job: Fit, position: Position) -> tuple[Position, bool]:
+    """Accuracy and loss on the validation split; the weights of the best accuracy are kept.
+
+    Also tells whether any rank was asked to stop meanwhile; the position is the same then, and validated later.
+    """
+    result = predict(
+        job.engine.task, job.validation, job.world, job.run.batch.per_rank, pause=lambda: pause(job, position)
+    )
+    if result is None:
+        return position, True
     accuracy = float((result.log_probability.argmax(1) == result.truth).mean())
     loss = float(-result.log_probability[np.arange(len(result.truth)), result.truth].mean())
     job.recorder.validation(position.step, accuracy=accuracy, loss=loss)
+    position = replace(position, validated_step=position.step)
     # Among equal accuracies the later: it has seen more.
     if position.best_score is None or accuracy >= position.best_score:
-        position = replace(position, best_score=accuracy)
+        position = replace(position, best_score=accuracy, best_step=position.step)
         tensors = replace(job.engine.tensors(), moments={})
         if job.world.main:
-            state.save_checkpoint(job.run.folder / "best", tensors, position)
-    return position
+            folder = state.checkpoint_folder(job.run.folder, position.step, state.BEST)
+            job.saver.submit(state.save_checkpoint, folder, tensors, position)
+    return position, False
+
+
+def pause(job: Fit, position: Position) -> bool:
+    """Between two batches of validation: whether any rank was asked to stop."""
+    job.watchdog.at(position.step, Doing.VALIDATING)
+    return job.world.sum([job.stop.received is not None])[0] > 0
 
 
 def save(job: Fit, position: Position) -> None:
+    """Begin to write a checkpoint; it is published, and older ones go, while training continues."""
+    job.watchdog.at(position.step, Doing.SAVING)
+    require_equal_weights(job, position)
     tensors = job.engine.tensors()
     if job.world.main:
-        state.save_checkpoint(state.checkpoint_folder(job.run.folder, position.step), tensors, position)
-        state.keep_last(job.run.folder, job.run.schedule.keep_checkpoints)
-    job.world.barrier()
+        job.saver.submit(publish, job.run, tensors, position)
+
+
+def publish(run: Run, tensors: Tensors, position: Position) -> None:
+    state.save_checkpoint(state.checkpoint_folder(run.folder, position.step), tensors, position)
+    state.sweep(run.folder, position, run.schedule.keep_checkpoints)
+
+
+def settle(job: Fit) -> None:
+    """Until all that was begun is written; on every rank an error if it could not be."""
+    job.watchdog.at(None, Doing.SAVING)
+    error = None
+    try:
+        job.saver.settle()
+    except CheckpointError as caught:
+        error = caught
+    if job.world.sum([error is not None])[0]:
+        raise error or CheckpointError("rank 0 could not write a checkpoint; it says why")
+
+
+def require_equal_weights(job: Fit, position: Position) -> None:
+    """Ranks that were given equal weights and took equal steps hold equal ones, or one of them computes wrongly."""
+    told = job.world.gather((socket.gethostname(), job.engine.weights_digest()))
+    digests = [digest for _, digest in told]
+    (most, _), *others = Counter(digests).most_common()
+    if others:
+        odd = ", ".join(f"rank {rank} on {host}" for rank, (host, digest) in enumerate(told) if digest != most)
+        raise CheckpointError(
+            f"step {position.step}: {odd}: other weights than the other ranks', after the same steps; one of them "
+            "computes wrongly. Nothing was saved: start again without that node, and the checkpoint before is continued"
+        )

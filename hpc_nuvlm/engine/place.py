@@ -24,6 +24,8 @@ LAUNCHERS = {
 MPI_SIZES = ("OMPI_COMM_WORLD_SIZE", "PMI_SIZE")
 # Set by mpirun alone. Inside a Slurm job its ranks also see the SLURM_PROCID of the mpirun that started them.
 MPIRUN_MARKS = ("OMPI_COMM_WORLD_SIZE", "MPI_LOCALNRANKS")
+# Set by slurm/finetune.sh, since Slurm itself only tells the list in its short form, as node[1-4]
+NODES = "NUVLM_NODES"
 ARRAY_NAMES = ("ID", "COUNT", "MIN", "MAX", "STEP")
 
 
@@ -38,6 +40,16 @@ class Place:
     address: str = "127.0.0.1"
     # None: any free port (one process, nobody to meet)
     port: int | None = None
+    # The launcher itself keeps the store where ranks meet (torchrun), over several attempts it may be
+    kept_by_launcher: bool = False
+    attempt: int = 0
+    # Names of the nodes, in the order of their ranks, where they are known
+    nodes: tuple[str, ...] = ()
+
+    def node_of(self, rank: int) -> str:
+        """' on NAME', or nothing where the names are not known."""
+        number = rank // self.local_size
+        return f" on {self.nodes[number]}" if number < len(self.nodes) else ""
 
 
 @dataclass(frozen=True)
@@ -70,6 +82,9 @@ def find_place(environment: Mapping[str, str]) -> Place:
         max(1, _whole_number(environment, names[3], 1)),
         environment["MASTER_ADDR"],
         _whole_number(environment, "MASTER_PORT", 0),
+        kept_by_launcher=environment.get("TORCHELASTIC_USE_AGENT_STORE") == "True",
+        attempt=_whole_number(environment, "TORCHELASTIC_RESTART_COUNT", 0),
+        nodes=tuple(environment.get(NODES, "").split()),
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from hashlib import sha256
 from typing import Protocol
 
 import torch
@@ -28,6 +29,9 @@ class Engine(Protocol):
     def tensors(self) -> Tensors:
         """Weights and moments of the whole model, on every rank."""
 
+    def weights_digest(self) -> str | None:
+        """Of the weights that this rank computes with, which all ranks hold alike; None where each holds a part."""
+
     def restore(self, tensors: Tensors, step: int) -> None:
         """Continue from what `tensors` returned after `step` steps, here or in another world."""
 
@@ -48,6 +52,14 @@ def build_optimizer(task: Task, run: Run) -> torch.optim.AdamW:
 def adamw_state(parameter: torch.Tensor, step: int) -> dict[str, torch.Tensor]:
     """The state that torch.optim.AdamW would have made for a parameter, with zero moments."""
     return {"step": torch.tensor(float(step)), **{kind: torch.zeros_like(parameter) for kind in MOMENTS}}
+
+
+def digest_of(task: Task) -> str:
+    """SHA-256 (hex) of the bytes of everything that is learned."""
+    digest = sha256()
+    for parameter in task.trainable().values():
+        digest.update(parameter.detach().contiguous().view(-1).view(torch.uint8).cpu().numpy())
+    return digest.hexdigest()
 
 
 class PlainEngine:
@@ -82,6 +94,9 @@ class PlainEngine:
             for name, parameter in self.task.trainable().items()
         }
         return Tensors(values, moments)
+
+    def weights_digest(self) -> str:
+        return digest_of(self.task)
 
     def restore(self, tensors: Tensors, step: int) -> None:
         self._make_state(step)

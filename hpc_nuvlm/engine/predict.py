@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -28,11 +29,23 @@ class Predicted:
         return None if self.said is None else [said.text for said in self.said]
 
 
-def predict(task: Task, samples: Source, world: World, per_rank: int, explain: bool = False) -> Predicted:
-    """Every event once; every rank computes equally many batches, as ZeRO-3 needs, and gets the whole result."""
+def predict(
+    task: Task,
+    samples: Source,
+    world: World,
+    per_rank: int,
+    explain: bool = False,
+    pause: Callable[[], bool] | None = None,
+) -> Predicted | None:
+    """Every event once; every rank computes equally many batches, as ZeRO-3 needs, and gets the whole result.
+
+    `pause` is called before every batch; where it returns True, on all ranks alike, there is no result (None).
+    """
     rows = {}
     with evaluating(task):
         for start in range(0, len(samples), per_rank * world.size):
+            if pause is not None and pause():
+                return None
             started_s = time.perf_counter()
             indices = np.arange(start, start + per_rank) + world.rank * per_rank
             valid = indices < len(samples)

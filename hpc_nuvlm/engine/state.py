@@ -1,7 +1,7 @@
 """Checkpoints: trainable tensors and optimizer moments by parameter name, and where the run stands.
 
-Free of world size and ZeRO stage, no pickle, published by rename: a folder `step-NNNNNNNN` is complete or
-absent. The random state needs no file: every step seeds its own (loop.step_seed).
+Free of world size and ZeRO stage, no pickle, published by rename: a folder `step-NNNNNNNN` is complete or absent, and
+every byte of it is under a checksum. The random state needs no file: every step seeds its own (loop.step_seed).
 """
 
 from __future__ import annotations
@@ -9,18 +9,21 @@ from __future__ import annotations
 import json
 import os
 import shutil
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
+from hashlib import file_digest, sha256
 from pathlib import Path
 
 import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
-from hpc_nuvlm.errors import StoreError
+from hpc_nuvlm.errors import CheckpointError, StoreError
 from hpc_nuvlm.models.task import Task
 
-FILES = ("tensors.safetensors", "position.json")
+TENSORS, POSITION = FILES = ("tensors.safetensors", "position.json")
 MOMENTS = ("exp_avg", "exp_avg_sq")  # names that torch.optim.AdamW gives them
+STEP, BEST = "step", "best"
 
 
 @dataclass(frozen=True)
@@ -32,6 +35,10 @@ class Position:
     fingerprint: str
     seed: int
     best_score: float | None = None
+    # Step whose weights had it
+    best_step: int | None = None
+    # Step at which it was last validated; of a run that was stopped while validating, an earlier one
+    validated_step: int | None = None
 
 
 @dataclass(frozen=True)
@@ -44,7 +51,11 @@ class Tensors:
 
 
 def save_checkpoint(folder: Path, tensors: Tensors, position: Position) -> None:
-    """Write everything under a temporary name, sync it to disk, then rename; on failure nothing of it stays."""
+    """Write everything under a temporary name, sync it to disk, then rename; on failure nothing of it stays.
+
+    CheckpointError if it cannot be written, or if a number of it is not finite: nothing good comes after that.
+    """
+    _require_finite(folder, tensors)
     partial = folder.with_name(f"{folder.name}.partial")
     shutil.rmtree(partial, ignore_errors=True)
     try:
@@ -52,8 +63,8 @@ def save_checkpoint(folder: Path, tensors: Tensors, position: Position) -> None:
         flat = {f"value/{name}": value.contiguous() for name, value in tensors.values.items()}
         for name, moments in tensors.moments.items():
             flat |= {f"{kind}/{name}": value.contiguous() for kind, value in moments.items()}
-        save_file(flat, partial / FILES[0])
-        (partial / FILES[1]).write_text(json.dumps(asdict(position), indent=1) + "\n")
+        save_file(flat, partial / TENSORS)
+        (partial / POSITION).write_text(_sealed(position, partial / TENSORS))
         for path in (*(partial / name for name in FILES), partial):
             _sync(path)
         if folder.exists():
@@ -62,18 +73,40 @@ def save_checkpoint(folder: Path, tensors: Tensors, position: Position) -> None:
         _sync(folder.parent)
     except (OSError, SafetensorError) as error:
         shutil.rmtree(partial, ignore_errors=True)
-        size_mb = sum(tensor.nbytes for tensor in _all(tensors)) / 1e6
-        free_mb = shutil.disk_usage(folder.parent).free / 1e6
-        raise StoreError(
-            f"{folder}: the checkpoint ({size_mb:.1f} MB) could not be written: {error}; {free_mb:.1f} MB are free "
-            "there. Earlier checkpoints are untouched: make room and start the same command again"
-        ) from error
+        raise CheckpointError(_why_not_written(folder, tensors, error)) from error
 
 
-def _all(tensors: Tensors):
-    yield from tensors.values.values()
-    for moments in tensors.moments.values():
-        yield from moments.values()
+def _require_finite(folder: Path, tensors: Tensors) -> None:
+    for name, value in tensors.values.items():
+        every = (value, *tensors.moments.get(name, {}).values())
+        if not all(bool(torch.isfinite(one).all()) for one in every):
+            raise CheckpointError(
+                f"{folder}: not written, since {name} or its optimizer state is not finite; the same command continues "
+                "from the checkpoint before: lower optimizer.lr, or look for broken hardware if it happens once"
+            )
+
+
+def _sealed(position: Position, tensors: Path) -> str:
+    """The text of position.json: with the digest of the other file, read back, and one of its own."""
+    with tensors.open("rb") as stream:
+        digest = file_digest(stream, "sha256").hexdigest()
+    fields = {"position": asdict(position), TENSORS: {"bytes": tensors.stat().st_size, "sha256": digest}}
+    return json.dumps(fields | {"sha256": _digest(fields)}, indent=1) + "\n"
+
+
+def _digest(fields: dict) -> str:
+    return sha256(json.dumps(fields, sort_keys=True).encode()).hexdigest()
+
+
+def _why_not_written(folder: Path, tensors: Tensors, error: Exception) -> str:
+    moments = (value for values in tensors.moments.values() for value in values.values())
+    size_mb = sum(tensor.nbytes for tensor in (*tensors.values.values(), *moments)) / 1e6
+    existing = next(parent for parent in folder.parents if parent.exists())
+    free_mb = shutil.disk_usage(existing).free / 1e6
+    return (
+        f"{folder}: the checkpoint ({size_mb:.1f} MB) could not be written: {error}; {free_mb:.1f} MB are free there. "
+        "Earlier checkpoints are untouched: make room and start the same command again"
+    )
 
 
 def _sync(path: Path) -> None:
@@ -85,13 +118,12 @@ def _sync(path: Path) -> None:
 
 
 def load_checkpoint(folder: Path) -> tuple[Tensors, Position]:
+    """What was saved; StoreError if any byte of it is another one by now."""
+    position = verify_checkpoint(folder)
     try:
-        position = Position(**json.loads((folder / FILES[1]).read_text()))
-        flat = load_file(folder / FILES[0])
-    except (OSError, SafetensorError, ValueError, TypeError) as error:
-        raise StoreError(
-            f"{folder}: not a readable checkpoint: {error}; remove the folder to continue from the one before"
-        ) from error
+        flat = load_file(folder / TENSORS)
+    except (OSError, SafetensorError) as error:
+        raise StoreError(f"{folder / TENSORS}: cannot be read: {error}") from error
     values, moments = {}, {}
     for name, tensor in flat.items():
         kind, _, parameter = name.partition("/")
@@ -102,21 +134,83 @@ def load_checkpoint(folder: Path) -> tuple[Tensors, Position]:
     return Tensors(values, moments), position
 
 
-def checkpoint_folder(run_folder: Path, step: int) -> Path:
-    return run_folder / "checkpoints" / f"step-{step:08d}"
+def verify_checkpoint(folder: Path) -> Position:
+    """Where the checkpoint stands, after all of it was compared with its digests; StoreError says what differs."""
+    path = folder / POSITION
+    try:
+        fields = json.loads(path.read_text())
+        if fields.pop("sha256") != _digest(fields):
+            raise StoreError(f"{path}: is not as it was written: its sha256 differs")
+        position, written = Position(**fields["position"]), fields[TENSORS]
+    except StoreError:
+        raise
+    except OSError as error:
+        raise StoreError(f"{path}: cannot be read: {error.strerror}") from error
+    except (ValueError, TypeError, KeyError, AttributeError) as error:
+        raise StoreError(f"{path}: is not the position of a checkpoint: {error!r}") from error
+    _require_as_written(folder / TENSORS, **written)
+    return position
 
 
-def checkpoints(run_folder: Path) -> list[Path]:
+def _require_as_written(path: Path, bytes: int, sha256: str) -> None:
+    try:
+        size = path.stat().st_size
+        if size != bytes:
+            raise StoreError(f"{path}: has {size} bytes, and {bytes} were written")
+        with path.open("rb") as stream:
+            digest = file_digest(stream, "sha256").hexdigest()
+    except OSError as error:
+        raise StoreError(f"{path}: cannot be read: {error.strerror}") from error
+    if digest != sha256:
+        raise StoreError(
+            f"{path}: is not as it was written: its sha256 is {digest[:12]}, and {sha256[:12]} was written"
+        )
+
+
+def checkpoint_folder(run_folder: Path, step: int, kind: str = STEP) -> Path:
+    """Of a state to continue from (STEP), or of the weights that were best on validation (BEST)."""
+    return run_folder / "checkpoints" / f"{kind}-{step:08d}"
+
+
+def checkpoints(run_folder: Path, kind: str = STEP) -> list[Path]:
     """Complete checkpoints, oldest first; the order is that of steps, not of clocks."""
-    return sorted(path for path in (run_folder / "checkpoints").glob("step-*") if not path.name.endswith(".partial"))
+    return sorted((run_folder / "checkpoints").glob(f"{kind}-{'[0-9]' * 8}"))
 
 
-def keep_last(run_folder: Path, count: int) -> None:
-    """Remove all but the newest `count` checkpoints, and what a killed writer left."""
-    for leftover in (run_folder / "checkpoints").glob("step-*.partial"):
-        shutil.rmtree(leftover)
-    for old in checkpoints(run_folder)[:-count]:
-        shutil.rmtree(old)
+def newest_good(run_folder: Path, tell: Callable[[str], None]) -> Path | None:
+    """The newest checkpoint that is as it was written; None if there never was one.
+
+    Damaged ones are told, and put aside as NAME.refused, so that they count among the checkpoints no more.
+    """
+    folders = checkpoints(run_folder)
+    for folder in reversed(folders):
+        try:
+            verify_checkpoint(folder)
+            return folder
+        except StoreError as error:
+            aside = folder.with_name(f"{folder.name}.refused")
+            shutil.rmtree(aside, ignore_errors=True)
+            folder.rename(aside)
+            tell(f"{error}; the checkpoint is not used, and was put aside as {aside.name}")
+    if folders or list((run_folder / "checkpoints").glob(f"{STEP}-*.refused")):
+        raise StoreError(
+            f"{run_folder / 'checkpoints'}: no checkpoint of this run is as it was written; remove {run_folder} to "
+            "start over, or choose another run folder (folder=...)"
+        )
+    return None
+
+
+def sweep(run_folder: Path, position: Position, count: int) -> None:
+    """After the checkpoint of a position was published: keep the newest `count`, and the best that it names.
+
+    What a killed writer left goes too, and the best of steps that are taken again.
+    """
+    folder = run_folder / "checkpoints"
+    best = checkpoint_folder(run_folder, -1 if position.best_step is None else position.best_step, BEST)
+    gone = [*folder.glob("*.partial"), *checkpoints(run_folder)[:-count]]
+    gone += [other for other in checkpoints(run_folder, BEST) if other != best]
+    for path in gone:
+        shutil.rmtree(path)
 
 
 def require_same(position: Position, fingerprint: str, seed: int, where: Path) -> None:

@@ -7,6 +7,8 @@ import signal
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1)
 # EX_TEMPFAIL of sysexits.h: stopped in good order, run again to continue
 EXIT_REQUEUE = 75
+# EX_SOFTWARE: a rank hangs, or one that it waits for; run again to continue from the last checkpoint
+EXIT_HUNG = 70
 
 
 class StopRequest:

@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import logging
+import socket
+import time
 import warnings
 from dataclasses import dataclass
+from datetime import timedelta
 
 import torch
 import torch.distributed as dist
 
-from hpc_nuvlm.engine.place import find_and_export_place, set_defaults
+from hpc_nuvlm.engine.place import Place, find_and_export_place, set_defaults
 from hpc_nuvlm.errors import ConfigError
+
+POLL_S = 0.1
 
 
 @dataclass(frozen=True)
@@ -46,8 +51,11 @@ class World:
             dist.barrier()
 
 
-def start_world(threads: int | None) -> World:
-    """Join the other processes; sets this process's device and number of CPU threads. Before numba is imported."""
+def start_world(threads: int | None, meet_within_s: float = 60.0, hang_after_s: float = 600.0) -> World:
+    """Join the other processes; sets this process's device and number of CPU threads. Before numba is imported.
+
+    Errors name the ranks that did not come within `meet_within_s` of rank 0.
+    """
     place, threads = find_and_export_place(threads)
     torch.set_num_threads(threads)
     _quiet_libraries()
@@ -57,15 +65,51 @@ def start_world(threads: int | None) -> World:
     device = torch.device("cuda", place.local_rank % torch.cuda.device_count()) if cuda else torch.device("cpu")
     if cuda:
         torch.cuda.set_device(device)
+    # The watchdog is to speak before the library gives up
+    patience = timedelta(seconds=2 * hang_after_s)
+    store = meet(place, meet_within_s)
+    dist.init_process_group(
+        "nccl" if cuda else "gloo", store=store, rank=place.rank, world_size=place.size, timeout=patience
+    )
+    return World(place.rank, place.size, place.local_rank, place.local_size, device)
+
+
+def meet(place: Place, within_s: float) -> dist.Store:
+    """Where the ranks find each other; ConfigError that names who is not there in time."""
+    patience = timedelta(seconds=within_s)
     try:
-        dist.init_process_group("nccl" if cuda else "gloo", rank=place.rank, world_size=place.size)
-    except dist.DistNetworkError as error:
+        # torchrun keeps the store itself
+        keeps = place.rank == 0 and not place.kept_by_launcher
+        store = dist.TCPStore(place.address, place.port, place.size, keeps, patience, wait_for_workers=False)
+        store = dist.PrefixStore(f"nuvlm/{place.attempt}", store)
+        store.set(f"here/{place.rank}", socket.gethostname())
+    except dist.DistError as error:
         raise ConfigError(
-            f"rank {place.rank} cannot meet the others at {place.address}:{place.port}: "
+            f"rank {place.rank} cannot meet the others at {place.address}:{place.port} within {within_s:g} s: "
             f"{str(error).splitlines()[0]} If another run on this machine has the port, give this one its own "
             "(--master_port of deepspeed, --master-port of torchrun)"
         ) from error
-    return World(place.rank, place.size, place.local_rank, place.local_size, device)
+    if place.rank == 0:
+        await_all(place, store, within_s)
+    return store
+
+
+def await_all(place: Place, store: dist.Store, within_s: float) -> None:
+    end_s = time.monotonic() + within_s
+    missing = list(range(place.size))
+    while missing := [rank for rank in missing if not store.check([f"here/{rank}"])]:
+        if time.monotonic() > end_s:
+            names = ", ".join(f"rank {rank}{place.node_of(rank)}" for rank in missing)
+            raise ConfigError(
+                f"{len(missing)} of {place.size} ranks did not come to {place.address}:{place.port} within "
+                f"{within_s:g} s: {names}; look at what they printed, or leave out their nodes (sbatch --exclude=NODE)"
+            )
+        time.sleep(POLL_S)
+
+
+def is_lost_connection(error: RuntimeError) -> bool:
+    """Whether a collective failed since another rank is gone; gloo has no class for it."""
+    return isinstance(error, dist.DistError) or "gloo/transport" in str(error)
 
 
 def _quiet_libraries() -> None:

@@ -21,7 +21,7 @@ from deepspeed.utils import (
 )
 
 from hpc_nuvlm.config import Run
-from hpc_nuvlm.engine.plain import adamw_state, build_optimizer
+from hpc_nuvlm.engine.plain import adamw_state, build_optimizer, digest_of
 from hpc_nuvlm.engine.state import MOMENTS, Tensors
 from hpc_nuvlm.engine.world import World
 from hpc_nuvlm.models.task import Task
@@ -61,6 +61,7 @@ class ZeroEngine:
             compatible_ops["deepspeed_shm_comm"] = False
         self.task = task
         self.world = world
+        self.stage = run.engine.stage
         self.accumulation = micro_batches_per_step(run, world.size)
         self.engine, *_ = deepspeed.initialize(
             model=task,
@@ -90,6 +91,9 @@ class ZeroEngine:
             values[name] = self._value(parameter).cpu().clone()
             moments[name] = {kind: self._moment(parameter, kind).cpu().clone() for kind in MOMENTS}
         return Tensors(values, moments)
+
+    def weights_digest(self) -> str | None:
+        return None if self.stage == 3 else digest_of(self.task)
 
     def restore(self, tensors: Tensors, step: int) -> None:
         """Weights must be in the task already, before DeepSpeed copied them; this adds full precision and moments."""

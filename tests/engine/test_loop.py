@@ -10,11 +10,13 @@ import pytest
 import torch
 
 from hpc_nuvlm.config import Optimizer, load_run, parse_run
-from hpc_nuvlm.engine import state
-from hpc_nuvlm.engine.loop import learning_rate
+from hpc_nuvlm.engine import loop, state
+from hpc_nuvlm.engine.loop import learning_rate, pause
+from hpc_nuvlm.engine.plain import digest_of
 from hpc_nuvlm.engine.stop import EXIT_REQUEUE, StopRequest
 from hpc_nuvlm.engine.world import World
-from hpc_nuvlm.errors import StoreError, UserError
+from hpc_nuvlm.errors import CheckpointError, StoreError, UserError
+from hpc_nuvlm.models import build_task
 from hpc_nuvlm.models.cnn import CnnTask
 from hpc_nuvlm.store import open_dataset
 from hpc_nuvlm.training import build_data, shuffled, train
@@ -69,6 +71,92 @@ def test_a_signal_stops_at_the_next_step_with_the_code_that_means_run_again(run_
     assert len(losses(run.folder)) == 1
     assert train(run, ALONE, StopRequest()) == 0
     assert losses(run.folder) == losses(whole.folder)
+
+
+def records(folder: Path) -> list[dict]:
+    return [json.loads(line) for line in (folder / "records.jsonl").read_text().splitlines()]
+
+
+def without_times(folder: Path) -> list[dict]:
+    return [{name: value for name, value in one.items() if name != "seconds"} for one in records(folder)]
+
+
+@pytest.mark.parametrize("at_batch", [1, 2])
+def test_a_signal_while_validating_stops_there_and_it_is_validated_before_the_next_step(
+    run_fields, tmp_path, monkeypatch, at_batch
+):
+    whole = run_with(run_fields | {"folder": str(tmp_path / "whole")})
+    train(whole, ALONE, StopRequest())
+    run, stop, calls = run_with(run_fields), StopRequest(), []
+
+    def ask(job, position):
+        calls.append(position.step)
+        if len(calls) == at_batch:
+            stop.received = signal.SIGUSR1
+        return pause(job, position)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(loop, "pause", ask)
+        assert train(run, ALONE, stop) == EXIT_REQUEUE
+    assert len(calls) == at_batch and not any(one["kind"] == "validation" for one in records(run.folder))
+    assert train(run, ALONE, StopRequest()) == 0
+    assert without_times(run.folder) == without_times(whole.folder)
+
+
+def test_a_run_stopped_in_its_last_validation_is_not_done(run_fields, tmp_path, monkeypatch):
+    """As when another rank got the signal."""
+    run = run_with(run_fields, epochs=1)
+    with monkeypatch.context() as patch:
+        patch.setattr(loop, "pause", lambda job, position: True)
+        assert train(run, ALONE, StopRequest()) == EXIT_REQUEUE
+    assert not (run.folder / "model").exists()
+    assert train(run, ALONE, StopRequest()) == 0
+    assert (run.folder / "model").is_dir()
+
+
+def test_a_checkpoint_that_cannot_be_written_ends_the_run_and_the_one_before_is_continued(
+    run_fields, tmp_path, monkeypatch
+):
+    whole = run_with(run_fields | {"folder": str(tmp_path / "whole")})
+    train(whole, ALONE, StopRequest())
+    run, write = run_with(run_fields, checkpoint_every_steps=2), state.save_checkpoint
+
+    def full_disk(folder, tensors, position):
+        if folder.name == "step-00000004":
+            raise CheckpointError(f"{folder}: the checkpoint could not be written")
+        write(folder, tensors, position)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(state, "save_checkpoint", full_disk)
+        with pytest.raises(CheckpointError, match="step-00000004: the checkpoint could not be written") as caught:
+            train(run, ALONE, StopRequest())
+    assert caught.value.exit_code == 73
+    assert len(losses(run.folder)) < len(losses(whole.folder)), "it must not go on for long without saving"
+    assert [path.name for path in state.checkpoints(run.folder)] == ["step-00000002"]
+    assert train(run, ALONE, StopRequest()) == 0
+    assert losses(run.folder) == losses(whole.folder)
+
+
+def test_a_rank_with_other_weights_than_the_others_is_named_and_nothing_is_saved(run_fields, monkeypatch):
+    told = [("node1", "a"), ("node2", "b"), ("node3", "a")]
+    monkeypatch.setattr(World, "gather", lambda self, item: told if isinstance(item, tuple) and item[1] else [item])
+    run = run_with(run_fields)
+    with pytest.raises(CheckpointError, match="rank 1 on node2: other weights than the other ranks'"):
+        train(run, ALONE, StopRequest())
+    assert not state.checkpoints(run.folder)
+
+
+@pytest.mark.parametrize("kind", ["bit", "order"])
+def test_the_digest_of_weights_changes_with_any_bit(run_fields, kind):
+    task = build_task(run_with(run_fields), 3)
+    before = digest_of(task)
+    weight = next(iter(task.trainable().values()))
+    with torch.no_grad():
+        if kind == "bit":
+            weight.view(torch.int32).view(-1)[5] ^= 1
+        else:
+            weight.view(-1)[:2] = weight.view(-1)[[1, 0]]
+    assert digest_of(task) != before
 
 
 def test_a_signal_is_remembered_not_obeyed_at_once():

@@ -1,14 +1,17 @@
 import json
+import re
 import subprocess
 import sys
 from dataclasses import replace
+from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 
 from hpc_nuvlm.engine import state
 from hpc_nuvlm.engine.state import Position, Tensors
-from hpc_nuvlm.errors import StoreError
+from hpc_nuvlm.errors import CheckpointError, StoreError
 
 POSITION = Position(step=3, samples_seen=24, fingerprint="f", seed=1, best_score=0.5)
 
@@ -42,13 +45,14 @@ def test_a_checkpoint_holds_no_pickle(tensors, tmp_path):
     assert sorted(path.name for path in (tmp_path / "c").iterdir()) == ["position.json", "tensors.safetensors"]
 
 
-def test_only_the_last_checkpoints_are_kept_and_leftovers_are_swept(tensors, tmp_path):
+def test_only_the_last_checkpoints_and_the_best_are_kept_and_leftovers_are_swept(tensors, tmp_path):
     for step in (2, 10, 100):
-        state.save_checkpoint(state.checkpoint_folder(tmp_path, step), tensors, replace(POSITION, step=step))
+        for kind in (state.STEP, state.BEST):
+            state.save_checkpoint(state.checkpoint_folder(tmp_path, step, kind), tensors, replace(POSITION, step=step))
     (tmp_path / "checkpoints" / "step-00000101.partial").mkdir()
-    state.keep_last(tmp_path, 2)
-    assert [path.name for path in state.checkpoints(tmp_path)] == ["step-00000010", "step-00000100"]
-    assert not list((tmp_path / "checkpoints").glob("*.partial"))
+    state.sweep(tmp_path, replace(POSITION, step=100, best_step=10), 2)
+    names = sorted(path.name for path in (tmp_path / "checkpoints").iterdir())
+    assert names == ["best-00000010", "step-00000010", "step-00000100"]
 
 
 def test_a_partial_checkpoint_is_not_one(tmp_path):
@@ -56,19 +60,83 @@ def test_a_partial_checkpoint_is_not_one(tmp_path):
     assert state.checkpoints(tmp_path) == []
 
 
-@pytest.mark.parametrize("damage", ["truncate", "remove", "json"])
-def test_a_damaged_checkpoint_is_refused_by_name(tensors, tmp_path, damage):
-    folder = tmp_path / "step-00000003"
-    state.save_checkpoint(folder, tensors, POSITION)
-    path = folder / "tensors.safetensors"
-    if damage == "truncate":
-        path.write_bytes(path.read_bytes()[:-5])
-    elif damage == "remove":
-        path.unlink()
+def flip_bit(path: Path, place: int) -> None:
+    damaged = bytearray(path.read_bytes())
+    damaged[place // 8] ^= 1 << place % 8
+    path.write_bytes(damaged)
+
+
+def damage(folder: Path, how: str) -> None:
+    tensors, position = folder / state.TENSORS, folder / state.POSITION
+    if how == "truncated":
+        tensors.write_bytes(tensors.read_bytes()[:-5])
+    elif how == "a bit of the tensors":
+        flip_bit(tensors, 8 * tensors.stat().st_size - 3)
+    elif how == "a bit of the header":
+        flip_bit(tensors, 8 * 20)
+    elif how == "the step changed":
+        position.write_text(position.read_text().replace('"step": 3', '"step": 7'))
+    elif how == "another program's":
+        position.write_text(json.dumps({"step": 3}))
     else:
-        (folder / "position.json").write_text(json.dumps({"step": 3, "other": 1}))
-    with pytest.raises(StoreError, match="step-00000003: not a readable checkpoint"):
-        state.load_checkpoint(folder)
+        (folder / how).unlink()
+
+
+DAMAGES = {
+    "truncated": r"tensors.safetensors: has \d+ bytes, and \d+ were written",
+    "a bit of the tensors": "tensors.safetensors: is not as it was written: its sha256 is",
+    "a bit of the header": "tensors.safetensors: is not as it was written: its sha256 is",
+    "the step changed": "position.json: is not as it was written",
+    "another program's": "position.json: is not the position of a checkpoint",
+    "tensors.safetensors": "tensors.safetensors: cannot be read: No such file",
+    "position.json": "position.json: cannot be read: No such file",
+}
+
+
+@pytest.mark.parametrize("how", DAMAGES)
+def test_a_damaged_checkpoint_is_refused_by_name_and_the_one_before_is_used(tensors, tmp_path, how):
+    older, newer = (state.checkpoint_folder(tmp_path, step) for step in (2, 3))
+    state.save_checkpoint(older, tensors, replace(POSITION, step=2))
+    state.save_checkpoint(newer, tensors, POSITION)
+    damage(newer, how)
+    with pytest.raises(StoreError, match="step-00000003/" + DAMAGES[how]):
+        state.load_checkpoint(newer)
+    said = []
+    assert state.newest_good(tmp_path, said.append) == older
+    assert len(said) == 1 and re.search("step-00000003/" + DAMAGES[how], said[0]) and ".refused" in said[0]
+    assert state.checkpoints(tmp_path) == [older], "what was refused must not count among those that are kept"
+
+
+def test_every_flipped_bit_is_found(tensors, tmp_path):
+    folder = state.checkpoint_folder(tmp_path, 3)
+    state.save_checkpoint(folder, tensors, POSITION)
+    for name in state.FILES:
+        path = folder / name
+        for place in np.random.default_rng(0).integers(8 * path.stat().st_size, size=50).tolist():
+            flip_bit(path, place)
+            with pytest.raises(StoreError):
+                state.load_checkpoint(folder)
+            flip_bit(path, place)
+    assert state.load_checkpoint(folder)[1] == POSITION
+
+
+def test_a_run_whose_checkpoints_are_all_damaged_does_not_start_over(tensors, tmp_path):
+    assert state.newest_good(tmp_path, pytest.fail) is None
+    folder = state.checkpoint_folder(tmp_path, 3)
+    state.save_checkpoint(folder, tensors, POSITION)
+    damage(folder, "truncated")
+    for _ in range(2):
+        with pytest.raises(StoreError, match="no checkpoint of this run is as it was written"):
+            state.newest_good(tmp_path, lambda _: None)
+
+
+@pytest.mark.parametrize("where", ["values", "moments"])
+def test_a_state_that_is_not_finite_is_not_saved(tensors, tmp_path, where):
+    changed = tensors.values["head.bias"] if where == "values" else tensors.moments["head.bias"]["exp_avg_sq"]
+    changed[1] = torch.inf
+    with pytest.raises(CheckpointError, match=r"head\.bias or its optimizer state is not finite"):
+        state.save_checkpoint(tmp_path / "c", tensors, POSITION)
+    assert not list(tmp_path.iterdir())
 
 
 @pytest.mark.parametrize(("name", "change"), [("dataset", {"fingerprint": "g"}), ("seed", {"seed": 2})])

@@ -13,6 +13,9 @@ import pyarrow.parquet as pq
 import pytest
 import yaml
 
+from hpc_nuvlm.engine.place import free_port
+from hpc_nuvlm.engine.stop import EXIT_HUNG
+
 BIN = Path(sys.executable).parent
 TWO_RANKS = {
     "deepspeed": [BIN / "deepspeed", "--num_accelerators", "2", "--master_port", "29611"],
@@ -109,6 +112,29 @@ def test_a_killed_run_goes_on_as_if_nothing_had_happened(config, repository, tmp
     assert losses(folders["killed"]) == pytest.approx(whole, abs=1e-5), (
         "another world reads the same events in the same order"
     )
+
+
+@pytest.mark.slow
+def test_the_rank_that_is_left_names_the_one_that_is_gone(config, repository, tmp_path):
+    """Ranks started one by one, since a launcher would end the other in a moment."""
+    command = [sys.executable, "launch/train.py", config, "engine.kind=zero", "schedule.epochs=50"]
+    command += ["engine.hang_after_s=20", f"folder={tmp_path / 'run'}"]
+    port = str(free_port())
+    ranks = []
+    for rank in range(2):
+        place = {"RANK": str(rank), "LOCAL_RANK": str(rank), "WORLD_SIZE": "2"}
+        place |= {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port}
+        ranks.append(start(["env", *(f"{name}={value}" for name, value in place.items()), *command], repository))
+    while len(losses(tmp_path / "run")) < 30:
+        assert ranks[0].poll() is None, ranks[0].communicate()
+        time.sleep(0.02)
+    ranks[1].kill()
+    killed_s = time.monotonic()
+    said = finish(ranks[0], code=EXIT_HUNG)
+    assert time.monotonic() - killed_s < 30
+    assert "the connection to another rank broke" in said and "stopped or lost: rank 1 on" in said
+    assert "Traceback" not in said
+    ranks[1].communicate()
 
 
 @pytest.mark.slow

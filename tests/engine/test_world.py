@@ -1,0 +1,46 @@
+import threading
+
+import pytest
+
+from hpc_nuvlm.engine.place import Place, free_port
+from hpc_nuvlm.engine.world import meet
+from hpc_nuvlm.errors import ConfigError
+
+
+def place(rank: int, size: int, port: int, **fields) -> Place:
+    return Place(rank, size, rank, size, "127.0.0.1", port, **fields)
+
+
+def test_ranks_that_do_not_come_are_named_with_their_nodes():
+    first = place(0, 4, port := free_port(), nodes=("node7", "node9"))
+    first = Place(**{**vars(first), "local_size": 2})
+    other = threading.Thread(target=meet, args=(place(2, 4, port), 5.0))
+    other.start()
+    with pytest.raises(ConfigError, match=r"2 of 4 ranks did not come .* rank 1 on node7, rank 3 on node9; look at"):
+        meet(first, 1.0)
+    other.join()
+
+
+def test_ranks_whose_nodes_are_not_known_are_named_by_number():
+    with pytest.raises(ConfigError, match=r"1 of 2 ranks did not come .* within 0.3 s: rank 1; look at"):
+        meet(place(0, 2, free_port()), 0.3)
+
+
+def test_a_rank_that_finds_no_first_one_says_where_it_looked():
+    with pytest.raises(
+        ConfigError, match=rf"rank 1 cannot meet the others at 127.0.0.1:{(port := free_port())} within 1 s"
+    ):
+        meet(place(1, 2, port), 1.0)
+
+
+def test_ranks_that_all_come_go_on():
+    port, here = free_port(), []
+    others = [
+        threading.Thread(target=lambda rank=rank: here.append(meet(place(rank, 3, port), 20.0))) for rank in (1, 2)
+    ]
+    for other in others:
+        other.start()
+    meet(place(0, 3, port), 20.0)
+    for other in others:
+        other.join()
+    assert len(here) == 2
