@@ -17,7 +17,7 @@ from rich.table import Column, Table
 
 from hpc_nuvlm import __version__, formats, store
 from hpc_nuvlm.arguments import SPLIT, SPLIT_BESIDE_TEST, export_view, find_format, parse_classes, parse_split
-from hpc_nuvlm.config import load_settings
+from hpc_nuvlm.config import load_run, load_settings
 from hpc_nuvlm.detector import detector_folder, load_detector
 from hpc_nuvlm.engine.place import Worker, cpu_cores
 from hpc_nuvlm.engine.stop import StopRequest
@@ -30,6 +30,7 @@ from hpc_nuvlm.store import Split
 from hpc_nuvlm.store.manifest import Manifest, describe_manifest
 from hpc_nuvlm.store.pack import pack as pack_events
 from hpc_nuvlm.store.tar_store import export as export_tars
+from hpc_nuvlm.submission import Size, chain_of, describe_chain, send_chain
 from hpc_nuvlm.views.image import ImageView
 from hpc_nuvlm.workers import run
 from nuvlm_kernels.cache import drop_stale
@@ -196,6 +197,60 @@ def release(
     from hpc_nuvlm.release import release_run
 
     print(json.dumps(release_run(run, out), indent=1))
+
+
+@app.command(name="validate")
+def validate_run(
+    config: Annotated[Path, typer.Argument(help="YAML file of a training.")],
+    overrides: Annotated[list[str] | None, typer.Argument(help="Changes of single keys, a.b=c.")] = None,
+) -> None:
+    """Look a training over before it is queued: configuration, data, leakage, one real batch, the job."""
+    # Seconds of imports that no other command needs
+    from hpc_nuvlm.checking import check
+
+    changes = tuple(overrides or ())
+    for what, finding in check(load_run(config, changes), config, changes, Path.cwd()):
+        print(f"{what}: {finding}")
+    print("nothing wrong was found")
+
+
+@app.command()
+def doctor(
+    folder: Annotated[Path, typer.Argument(help="Where runs would be written.")] = Path(),
+    as_json: JsonOption = False,
+) -> None:
+    """Report this machine and installation, to paste into a question; exit code 1 if something does not work."""
+    from hpc_nuvlm.doctor import FAILS
+    from hpc_nuvlm.doctor import doctor as look
+
+    found = look(folder)
+    print(json.dumps(found, indent=1) if as_json else "\n".join(f"{name}: {told}" for name, told in found.items()))
+    if any(told.startswith(FAILS) for told in found.values()):
+        raise typer.Exit(1)
+
+
+@app.command()
+def submit(
+    config: Annotated[Path, typer.Argument(help="YAML file of a training.")],
+    overrides: Annotated[list[str] | None, typer.Argument(help="Changes of single keys, a.b=c.")] = None,
+    simulate: Annotated[Path | None, typer.Option(help="Simulation that makes the run's dataset before.")] = None,
+    score: Annotated[str | None, typer.Option(metavar="DATASET:SPLIT", help="Events to score afterwards.")] = None,
+    nodes: Annotated[int | None, typer.Option(min=1, help="Nodes to train on.")] = None,
+    tasks_per_node: Annotated[int | None, typer.Option(min=1, help="Ranks on each node.")] = None,
+    gpus_per_task: Annotated[int | None, typer.Option(min=1, help="Accelerators of a rank.")] = None,
+    time: Annotated[str | None, typer.Option(help="Time limit of the training, HH:MM:SS.")] = None,
+    option: Annotated[list[str] | None, typer.Option(help="Of sbatch, for all jobs: --option=--account=x.")] = None,
+    go: Annotated[bool, typer.Option("--go/--print", help="Submit, or print what would be submitted.")] = False,
+) -> None:
+    """Put a training into the queue of a Slurm cluster: simulation before and scores after, if asked for."""
+    asked = Size(nodes, tasks_per_node, gpus_per_task, time, tuple(option or ()))
+    changes = tuple(overrides or ())
+    jobs = chain_of(config, changes, load_run(config, changes), asked, simulate, score)
+    if not go:
+        print(describe_chain(jobs, Path.cwd()))
+        return
+    for name, number in send_chain(jobs, Path.cwd()).items():
+        print(f"{name} {number}")
 
 
 @app.command(name="export-onnx")

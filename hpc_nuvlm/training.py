@@ -16,6 +16,7 @@ from hpc_nuvlm.detector import Detector
 from hpc_nuvlm.engine import state
 from hpc_nuvlm.engine.loop import Fit, fit
 from hpc_nuvlm.engine.plain import Engine, PlainEngine
+from hpc_nuvlm.engine.preflight import preflight
 from hpc_nuvlm.engine.record import Recorder
 from hpc_nuvlm.engine.state import Position
 from hpc_nuvlm.engine.stop import EXIT_REQUEUE, StopRequest
@@ -37,6 +38,10 @@ def train(run: Run, world: World, stop: StopRequest) -> int:
     dataset = open_dataset(run.data.dataset)
     plan, training, validation = build_data(run, dataset)
     task = build_learner(run, num_views(run, dataset), world)
+    # One that hangs here is named soon
+    soon_s = run.engine.meet_within_s
+    with Watchdog(run.folder / "heartbeats", world.rank, world.size, stop, soon_s, soon_s):
+        preflight(run.folder, world, plan.fingerprint, num_learned(task))
     position = Position(0, 0, plan.fingerprint, plan.seed)
     engine, position = build_engine(run, task, world, position, newest_checkpoint(run, world))
     recorder = Recorder(run, world, position.step, plan.steps_per_epoch * run.schedule.epochs)
@@ -225,7 +230,7 @@ def _zero(run: Run, task: Task, world: World) -> Engine:
 
 def describe(run: Run, world: World, plan: Plan, task: Task, position: Position) -> str:
     """Two lines that say what is about to run, with every derived number spelled out."""
-    learned = sum(getattr(parameter, "ds_numel", parameter.numel()) for parameter in task.trainable().values())
+    learned = num_learned(task)
     share = -(-plan.global_size // world.size)
     at_a_time = min(share, run.batch.per_rank)
     engine = f"ZeRO-{run.engine.stage}" if run.engine.kind == "zero" else "plain"
@@ -237,6 +242,10 @@ def describe(run: Run, world: World, plan: Plan, task: Task, position: Position)
         f"{plan.num_events} events, {plan.steps_per_epoch} steps an epoch, {run.schedule.epochs} epochs; global batch "
         f"{plan.global_size} = {world.size} ranks x {share}, computed {at_a_time} at a time"
     )
+
+
+def num_learned(task: Task) -> int:
+    return sum(getattr(parameter, "ds_numel", parameter.numel()) for parameter in task.trainable().values())
 
 
 def open_run(folder: Path) -> Run:

@@ -1,6 +1,7 @@
 """Train a model: python | torchrun | mpirun | srun | deepspeed launch/train.py CFG.yaml [a.b=c ...]"""
 
 import argparse
+import socket
 import sys
 from pathlib import Path
 
@@ -27,11 +28,12 @@ def main() -> int:
         from hpc_nuvlm.training import train
 
         code = train(run, world, stop)
+        stop.ignore()
         stop_world()
         return code
     except UserError as error:
         # Every rank speaks: the mistake may be one machine's alone.
-        where = f"rank {world.rank}: " if world and not world.main else ""
+        where = f"rank {world.rank} on {socket.gethostname()}: " if world and not world.main else ""
         print(f"error: {where}{error}", file=sys.stderr)
         return error.exit_code
 

@@ -3,8 +3,8 @@
 #
 #   NUVLM_CLUSTER=mycluster sbatch slurm/prepare.sh configs/simulate-dune.yaml /scratch/me/DATASET [a.b=c ...]
 #
-# The last task to finish publishes the dataset; nothing has to run after it. Whatever stops a job (time limit,
-# preemption, a broken node), the same sbatch line continues: finished shards are kept.
+# The last task to finish publishes the dataset; nothing has to run after it. At its time limit or preempted, a job goes
+# back into the queue by itself; after whatever else, the same sbatch line continues: finished shards are kept.
 #
 # How many tasks? One rank makes tens of events a second (`nuvlm simulate` on a login node tells), and the smallest piece
 # of work is a shard (shard_events = 256). 10**8 events at 50 events/s and rank in 10 hours: 56 ranks. Either
@@ -30,13 +30,8 @@ fi
 config=$1 out=$2
 shift 2
 
-# Slurm runs a copy of this file, so the checkout is found from where sbatch was called
-cd "${NUVLM_HOME:-${SLURM_SUBMIT_DIR:-.}}"
-# Modules, virtual environment and the like of this cluster
-# shellcheck source=slurm/clusters/example.env
-source "slurm/clusters/${NUVLM_CLUSTER:-example}.env"
+# shellcheck source=slurm/job.sh
+source "${NUVLM_HOME:-${SLURM_SUBMIT_DIR:-.}}/slurm/job.sh"
 
-# srun of Slurm 22.05 and later does not take --cpus-per-task from sbatch
-export SRUN_CPUS_PER_TASK=${SLURM_CPUS_PER_TASK:-1}
 # A rank that fails leaves the others alone: what they make counts
-exec srun --kill-on-bad-exit=0 python launch/simulate.py "$config" --out "$out" --jobs "$SRUN_CPUS_PER_TASK" "$@"
+run --kill-on-bad-exit=0 --wait=0 "${wrap[@]}" python launch/simulate.py "$config" --out "$out" --jobs "$SRUN_CPUS_PER_TASK" "$@"

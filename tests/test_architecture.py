@@ -71,6 +71,9 @@ MAY_IMPORT = {
     "hpc_nuvlm.simulation": (EVERYTHING,),
     "hpc_nuvlm.packing": (EVERYTHING,),
     "hpc_nuvlm.arguments": (EVERYTHING,),
+    "hpc_nuvlm.checking": (EVERYTHING,),
+    "hpc_nuvlm.doctor": (EVERYTHING,),
+    "hpc_nuvlm.submission": ("hpc_nuvlm.config",),
     # Work shared by processes, whatever the work is
     "hpc_nuvlm.progress": (),
     "hpc_nuvlm.workers": (

@@ -8,7 +8,6 @@ import subprocess
 import sys
 import time
 from datetime import timedelta
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 import torch
@@ -17,12 +16,12 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from torch.utils.tensorboard import SummaryWriter
 
 from hpc_nuvlm.config import Run, dump_run
+from hpc_nuvlm.engine.preflight import versions
 from hpc_nuvlm.engine.world import World
 from hpc_nuvlm.errors import UserError
 
 # A log file that is not a terminal gets one line this often.
 LINE_EVERY_S = 30.0
-PACKAGES = ("torch", "numpy", "numba", "zarr", "deepspeed", "transformers", "peft", "bitsandbytes")
 
 
 class Recorder:
@@ -83,7 +82,6 @@ class Recorder:
 
 def _write_description(run: Run, world: World) -> None:
     try:
-        run.folder.mkdir(parents=True, exist_ok=True)
         (run.folder / "run.yaml").write_text(dump_run(run))
         (run.folder / "environment.json").write_text(json.dumps(environment(world), indent=1) + "\n")
     except OSError as error:
@@ -109,22 +107,14 @@ def _drop_records_after(path: Path, step: int) -> None:
 def environment(world: World) -> dict:
     """Where and with what a run was made: versions, commit and its uncommitted change, machine, world."""
     return {
-        "python": platform.python_version(),
         "machine": f"{platform.machine()}, {torch.get_num_threads()} threads per rank",
         "device": torch.cuda.get_device_name() if world.device.type == "cuda" else "cpu",
         "world_size": world.size,
-        "packages": {name: _version(name) for name in PACKAGES},
+        "packages": versions(),
         "commit": _git("rev-parse", "HEAD"),
         "diff": _git("diff", "HEAD"),
         "started_utc": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
     }
-
-
-def _version(package: str) -> str | None:
-    try:
-        return version(package)
-    except PackageNotFoundError:
-        return None
 
 
 def _git(*arguments: str) -> str | None:

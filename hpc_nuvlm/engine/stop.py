@@ -22,6 +22,11 @@ class StopRequest:
             signal.signal(number, self._remember)
         return self
 
+    def ignore(self) -> None:
+        """From now on, where everything is saved: a launcher ends the others as soon as one rank has left."""
+        for number in SIGNALS:
+            signal.signal(number, signal.SIG_IGN)
+
     def _remember(self, number: int, _frame) -> None:
         if self.received is not None and number == signal.SIGINT:
             raise KeyboardInterrupt  # the second Ctrl-C means now

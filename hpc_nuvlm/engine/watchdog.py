@@ -18,6 +18,7 @@ from enum import IntEnum
 from pathlib import Path
 
 from hpc_nuvlm.engine.stop import EXIT_HUNG, EXIT_REQUEUE, StopRequest
+from hpc_nuvlm.errors import UserError
 
 # Heartbeats a rank may miss before it is called silent
 MISSED = 4
@@ -84,7 +85,13 @@ class Watchdog:
         self.thread = threading.Thread(target=self._watch, name="watchdog", daemon=True)
 
     def __enter__(self) -> Watchdog:
-        self.folder.mkdir(parents=True, exist_ok=True)
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            run_folder = self.folder.parent
+            raise UserError(
+                f"{run_folder}: cannot be written: {error.strerror}; set folder=... to a place that can"
+            ) from error
         self.watched = threading.current_thread()
         self.moved_s = time.monotonic()
         self._beat()

@@ -58,7 +58,7 @@ def start_world(threads: int | None, meet_within_s: float = 60.0, hang_after_s: 
     """
     place, threads = find_and_export_place(threads)
     torch.set_num_threads(threads)
-    _quiet_libraries()
+    quiet_libraries()
     cuda = torch.cuda.is_available()
     if not cuda:
         set_defaults(DS_ACCELERATOR="cpu")
@@ -112,7 +112,7 @@ def is_lost_connection(error: RuntimeError) -> bool:
     return isinstance(error, dist.DistError) or "gloo/transport" in str(error)
 
 
-def _quiet_libraries() -> None:
+def quiet_libraries() -> None:
     """Remarks of libraries about themselves, which a user can do nothing about."""
     logging.getLogger("bitsandbytes").setLevel(logging.ERROR)
     logging.getLogger("deepspeed").setLevel(logging.ERROR)

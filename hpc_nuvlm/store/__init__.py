@@ -66,6 +66,10 @@ class Split(Sequence[Event]):
         """The label of every event, without reading hits."""
         return [label for number in range(len(self._shards)) for label in self._open(number).labels()]
 
+    def event_keys(self) -> list[str]:
+        """The key of every event, without reading hits."""
+        return [key for number in range(len(self._shards)) for key in self._open(number).event_keys()]
+
     def _open(self, number: int) -> ZarrShard | TarShard:
         if number not in self._opened:
             shard = self._shards[number]

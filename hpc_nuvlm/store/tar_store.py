@@ -38,7 +38,7 @@ from hpc_nuvlm.store.manifest import (
     new_lineage,
     publish_manifest,
 )
-from hpc_nuvlm.store.record import read_record, record_of
+from hpc_nuvlm.store.record import read_key, read_record, record_of
 
 MEMBER_NAME = re.compile(r"([A-Za-z0-9_-]+)\.(?:([A-Za-z0-9_]+)\.png|json)")
 LARGEST_IMAGE_PIXELS = 1 << 24
@@ -158,6 +158,12 @@ class TarShard:
             return [json.loads(self._member(sample["json"]))["truth"]["label"] for sample in self._samples]
         except DAMAGE as error:
             raise StoreError(f"{self._path}: labels cannot be read: {error}; export the dataset again") from error
+
+    def event_keys(self) -> list[str]:
+        try:
+            return [read_key(self._member(sample["json"])) for sample in self._samples]
+        except DAMAGE as error:
+            raise StoreError(f"{self._path}: records cannot be read: {error}; export the dataset again") from error
 
     def _member(self, extent: tuple[int, int]) -> bytes:
         return self._files(self._path).read(*extent)

@@ -16,7 +16,7 @@ import re
 import zipfile
 from dataclasses import replace
 from hashlib import sha256
-from itertools import accumulate
+from itertools import accumulate, pairwise
 from pathlib import Path
 
 import numpy as np
@@ -154,6 +154,14 @@ class ZarrShard:
             return [None if number < 0 else self._labels[number] for number in numbers]
         except DAMAGE as error:
             raise StoreError(f"{self._path}: labels cannot be read: {error}; restore the shard from a copy") from error
+
+    def event_keys(self) -> list[str]:
+        try:
+            records = self._columns["records"].read(self._files(self._path), 0, int(self._record_offsets[-1])).tobytes()
+            ends = self._record_offsets.tolist()
+            return [read_key(records[start:stop]) for start, stop in pairwise(ends)]
+        except DAMAGE as error:
+            raise StoreError(f"{self._path}: records cannot be read: {error}; restore the shard from a copy") from error
 
     @property
     def _hit_columns(self) -> list[str]:

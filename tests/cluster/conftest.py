@@ -1,0 +1,53 @@
+"""Fixtures: a running Slurm, and jobs on it."""
+
+import os
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+
+from tests.cluster.slurm import Cluster, why_not
+
+BIN = Path(sys.executable).parent
+
+
+@pytest.fixture(scope="session")
+def cluster(tmp_path_factory):
+    """Two nodes. In CI, where it has to be installed, its absence is a failure."""
+    reason = why_not()
+    if reason is not None:
+        if os.environ.get("CI"):
+            pytest.fail(reason)
+        pytest.skip(reason)
+    running = Cluster(tmp_path_factory.mktemp("slurm") / "slurm")
+    try:
+        yield running.open()
+    finally:
+        running.close()
+
+
+@pytest.fixture
+def submit(cluster, repository, tmp_path):
+    """sbatch, as a person calls it: submit(SCRIPT, ARGUMENT..., options=(...)) -> number of the job."""
+
+    def call(script: str, *arguments: object, options: tuple[str, ...] = ()) -> str:
+        environment = cluster.environment | {"NUVLM_CLUSTER": "ci", "NUVLM_BIN": str(BIN), "NUVLM_LOCAL": str(tmp_path)}
+        output = f"--output={tmp_path}/%x-%j.log"
+        words = ["sbatch", "--parsable", output, *options, f"slurm/{script}", *map(str, arguments)]
+        cluster.environment, before = environment, cluster.environment
+        try:
+            return cluster.command(*words, cwd=repository)
+        finally:
+            cluster.environment = before
+
+    return call
+
+
+@pytest.fixture
+def config(run_fields, tmp_path) -> Path:
+    """A training of some 400 short steps."""
+    fields = run_fields | {"schedule": {"epochs": 100, "validate_every_epochs": 25, "checkpoint_every_steps": 50}}
+    path = tmp_path / "run.yaml"
+    path.write_text(yaml.safe_dump(fields))
+    return path
