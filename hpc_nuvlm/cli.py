@@ -199,6 +199,36 @@ def release(
     print(json.dumps(release_run(run, out), indent=1))
 
 
+@app.command()
+def plan(
+    config: Annotated[Path, typer.Argument(help="YAML file of a training.")],
+    overrides: Annotated[list[str] | None, typer.Argument(help="Changes of single keys, a.b=c.")] = None,
+    nodes: Annotated[int, typer.Option(min=1, help="Nodes.")] = 1,
+    gpus: Annotated[int, typer.Option(min=1, help="Accelerators of a node, or ranks on its CPU.")] = 1,
+    device: Annotated[str, typer.Option(help="What they are: a name as h100, or cpu for this machine's.")] = "cpu",
+    hours: Annotated[float | None, typer.Option(min=0.01, help="Time limit of a job.")] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Tell what a training needs before it is queued: memory, hours, disk; exit code 1 if it will not fit."""
+    # Seconds of imports that no other command needs
+    from hpc_nuvlm.planning import Place, device_named
+    from hpc_nuvlm.planning import plan as work_out
+    from hpc_nuvlm.planning.sheets import as_fields, plan_sheets
+    from hpc_nuvlm.report.tables import as_table
+
+    place = Place(nodes, gpus, device_named(device), hours)
+    need = work_out(load_run(config, tuple(overrides or ())), place)
+    if as_json:
+        print(json.dumps(as_fields(need), indent=1))
+    else:
+        for sheet in plan_sheets(need):
+            Console(width=None if console.is_terminal else 120).print(as_table(sheet))
+        for problem in need.problems:
+            print(problem)
+    if need.problems:
+        raise typer.Exit(1)
+
+
 @app.command(name="validate")
 def validate_run(
     config: Annotated[Path, typer.Argument(help="YAML file of a training.")],

@@ -73,6 +73,7 @@ MAY_IMPORT = {
     "hpc_nuvlm.arguments": (EVERYTHING,),
     "hpc_nuvlm.checking": (EVERYTHING,),
     "hpc_nuvlm.doctor": (EVERYTHING,),
+    "hpc_nuvlm.planning": (EVERYTHING,),
     "hpc_nuvlm.submission": ("hpc_nuvlm.config",),
     # Work shared by processes, whatever the work is
     "hpc_nuvlm.progress": (),

@@ -14,6 +14,7 @@ import torch
 
 from hpc_nuvlm.config import Optimizer, Run
 from hpc_nuvlm.engine import state
+from hpc_nuvlm.engine.memory import peak_memory_mb
 from hpc_nuvlm.engine.plain import Engine
 from hpc_nuvlm.engine.predict import predict
 from hpc_nuvlm.engine.record import Recorder
@@ -63,6 +64,7 @@ def fit(job: Fit, position: Position) -> tuple[Position, bool]:
             break
         position, stopping = train_step(job, position)
     settle(job)
+    job.recorder.memory(position.step, job.world.gather(peak_memory_mb(job.world.device)))
     return position, position.step == last_step and not validation_is_due(job, position, last_step)
 
 

@@ -68,6 +68,11 @@ class Recorder:
             self._write(kind="validation", step=step, **values)
             self.note(f"step {step}: " + " ".join(f"{name} {value:.4f}" for name, value in values.items()))
 
+    def memory(self, step: int, peaks_mb: list[dict[str, float]]) -> None:
+        """Peaks of all ranks since they started [MB]."""
+        if self.main:
+            self.file.write(json.dumps({"kind": "memory", "step": step, "peaks_mb": peaks_mb}) + "\n")
+
     def close(self) -> None:
         if self.main:
             self.bar.stop()

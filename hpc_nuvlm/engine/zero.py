@@ -27,6 +27,9 @@ from hpc_nuvlm.engine.world import World
 from hpc_nuvlm.models.task import Task
 from hpc_nuvlm.sample import Batch
 
+# Numbers summed over ranks at once; DeepSpeed's own
+LARGEST_BUCKET = 500_000_000
+
 
 def micro_batches_per_step(run: Run, world_size: int) -> int:
     """How often a rank computes `batch.per_rank` events to get through its share of a global batch."""
@@ -34,7 +37,7 @@ def micro_batches_per_step(run: Run, world_size: int) -> int:
     return -(-share // run.batch.per_rank)
 
 
-def deepspeed_config(run: Run, world: World) -> dict:
+def deepspeed_config(run: Run, world: World, num_learned: int) -> dict:
     accumulation = micro_batches_per_step(run, world.size)
     return {
         "train_micro_batch_size_per_gpu": run.batch.per_rank,
@@ -47,6 +50,8 @@ def deepspeed_config(run: Run, world: World) -> dict:
             "stage": run.engine.stage,
             # Nothing is gained by overlap on a CPU, and the order of sums stays fixed without it.
             "overlap_comm": world.device.type == "cuda",
+            # Buffers of this size are made whatever there is to sum: by default 1 GB, twice with overlap
+            "reduce_bucket_size": min(LARGEST_BUCKET, num_learned),
         },
         "zero_allow_untested_optimizer": True,
         "zero_force_ds_cpu_optimizer": False,
@@ -66,7 +71,7 @@ class ZeroEngine:
         self.engine, *_ = deepspeed.initialize(
             model=task,
             optimizer=build_optimizer(task, run),
-            config=deepspeed_config(run, world),
+            config=deepspeed_config(run, world, sum(parameter.numel() for parameter in task.trainable().values())),
             dist_init_required=False,
         )
         self._make_state(step=0)

@@ -13,6 +13,7 @@ from transformers import (
     AutoModelForImageTextToText,
     AutoProcessor,
     BitsAndBytesConfig,
+    PretrainedConfig,
     PreTrainedModel,
     ProcessorMixin,
 )
@@ -37,7 +38,10 @@ LORA_TARGETS = (
 
 
 def open_base(config: Vlm, dtype: torch.dtype, device: torch.device) -> tuple[PreTrainedModel, ProcessorMixin]:
-    """Model and processor; nothing is downloaded. ConfigError if the folder is missing or of another family."""
+    """Model and processor; nothing is downloaded. ConfigError if the folder is missing or of another family.
+
+    Under torch.device("meta"), which plans with shapes alone, no weights are read, nor is a model of random ones made.
+    """
     # On a CPU with AVX512-BF16, bitsandbytes repacks 4-bit weights in place at the first evaluation, lossily and for
     # good: later training is silently wrong (gradient cosine 0.72).
     bitsandbytes.nn.modules.has_avx512bf16 = lambda: False
@@ -46,13 +50,26 @@ def open_base(config: Vlm, dtype: torch.dtype, device: torch.device) -> tuple[Pr
     if config.base.startswith(nano.UNTRAINED):
         shape = nano.read_shape(config.base.removeprefix(nano.UNTRAINED))
         processor = nano.build_processor(shape)
+        if is_hollow():
+            return _hollow_model(nano.build_config(processor.tokenizer, shape), config, dtype, processor), processor
         with tempfile.TemporaryDirectory() as folder:
             nano.write_model(processor.tokenizer, shape, Path(folder))
             return _open_model(Path(folder), config, dtype, processor).to(device), processor
     folder = nano.shipped_folder() if config.base == nano.NAME else Path(config.base)
     check_folder(folder)
     processor = AutoProcessor.from_pretrained(folder, local_files_only=True)
+    if is_hollow():
+        shape = AutoConfig.from_pretrained(folder, local_files_only=True)
+        return _hollow_model(shape, config, dtype, processor), processor
     return _open_model(folder, config, dtype, processor).to(device), processor
+
+
+def is_hollow() -> bool:
+    return torch.get_default_device().type == "meta"
+
+
+def _hollow_model(shape: PretrainedConfig, config: Vlm, dtype: torch.dtype, processor) -> PreTrainedModel:
+    return _looking(AutoModelForImageTextToText.from_config(shape, dtype=dtype), config, processor)
 
 
 def check_folder(folder: Path) -> None:
@@ -73,6 +90,11 @@ def _open_model(folder: Path, config: Vlm, dtype: torch.dtype, processor) -> Pre
         local_files_only=True,
         quantization_config=nf4_config(dtype) if config.nf4 else None,
     )
+    return _looking(model, config, processor)
+
+
+def _looking(model: PreTrainedModel, config: Vlm, processor) -> PreTrainedModel:
+    """The model, made to look at lit patches alone if the configuration or its own config.json says so."""
     # A model that learned from lit patches says so in its config.json
     patches = getattr(model.config, LIT_PATCHES, None) if config.patches is None else config.patches
     if patches == "all":

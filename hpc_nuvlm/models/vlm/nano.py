@@ -108,9 +108,9 @@ def build_config(tokenizer: PreTrainedTokenizerFast, shape: dict) -> MllamaConfi
             supported_aspect_ratios=[list(ratio) for ratio in get_all_supported_aspect_ratios(vision["max_num_tiles"])],
         ),
         text_config=MllamaTextConfig(
-            **shape["text"],
+            # Without the image token; a shape may have room for more tokens than are used
+            **{"vocab_size": len(tokenizer) - 1} | shape["text"],
             **special,
-            vocab_size=len(tokenizer) - 1,  # without the image token
             pad_token_id=tokenizer.pad_token_id,
             rope_parameters={"rope_type": "default", "rope_theta": 10000.0},
             tie_word_embeddings=False,
