@@ -9,7 +9,7 @@ ON_DATASET := data.dataset=$(DATASET)
 TRAIN := $(BIN)/deepspeed --num_accelerators 2 launch/train.py
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
-.PHONY: install test fast demo demo-data demo-cnn demo-nano demo-table nano science science-modular science-dune control lint clean
+.PHONY: install test fast faults demo demo-data demo-cnn demo-nano demo-table nano science science-modular science-dune control lint clean
 
 install: $(BIN)/.installed
 
@@ -22,6 +22,11 @@ test: install
 
 fast: install
 	$(BIN)/python -m pytest -m "not slow"
+
+# 100 kills at random moments of 20 trainings, and a table of what became of them
+faults: install
+	rm -rf build/faults
+	$(BIN)/python -m tests.faults.soak build/faults
 
 # DATA: the folder of DUNE CVN pixel maps that holds labels.csv, dataset1000/ and highstats/
 demo: demo-data demo-cnn demo-nano demo-table

@@ -57,9 +57,9 @@ def open_base(config: Vlm, dtype: torch.dtype, device: torch.device) -> tuple[Pr
             return _open_model(Path(folder), config, dtype, processor).to(device), processor
     folder = nano.shipped_folder() if config.base == nano.NAME else Path(config.base)
     check_folder(folder)
-    processor = AutoProcessor.from_pretrained(folder, local_files_only=True)
+    processor = AutoProcessor.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
     if is_hollow():
-        shape = AutoConfig.from_pretrained(folder, local_files_only=True)
+        shape = AutoConfig.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
         return _hollow_model(shape, config, dtype, processor), processor
     return _open_model(folder, config, dtype, processor).to(device), processor
 
@@ -78,7 +78,7 @@ def check_folder(folder: Path) -> None:
             f"model.base = '{folder}': neither {nano.NAME!r} nor 'untrained:SHAPE' nor a folder with config.json; "
             "nothing is downloaded: give the folder of a model that lies on this machine"
         )
-    kind = AutoConfig.from_pretrained(folder, local_files_only=True).model_type
+    kind = AutoConfig.from_pretrained(folder, local_files_only=True, trust_remote_code=False).model_type
     if kind not in EYES:
         raise ConfigError(f"model.base = '{folder}': model_type {kind!r} is not among {', '.join(EYES)}")
 
@@ -88,6 +88,9 @@ def _open_model(folder: Path, config: Vlm, dtype: torch.dtype, processor) -> Pre
         folder,
         dtype=dtype,
         local_files_only=True,
+        # Other files of weights are pickles, which run whatever code is in them; nor does a folder's own code run
+        use_safetensors=True,
+        trust_remote_code=False,
         quantization_config=nf4_config(dtype) if config.nf4 else None,
     )
     return _looking(model, config, processor)
