@@ -14,9 +14,10 @@ from dataclasses import dataclass, replace
 
 from hpc_nuvlm.errors import ConfigError
 
-# (rank, world size, local rank, local size), the first launcher whose size is set wins
+# (rank, world size, local rank, local size), the first launcher whose rank and size are set wins
 LAUNCHERS = {
-    "torchrun, deepspeed": ("RANK", "WORLD_SIZE", "LOCAL_RANK", "LOCAL_WORLD_SIZE"),
+    "torchrun": ("RANK", "WORLD_SIZE", "LOCAL_RANK", "LOCAL_WORLD_SIZE"),
+    "deepspeed": ("RANK", "WORLD_SIZE", "LOCAL_RANK", "LOCAL_SIZE"),
     # Not SLURM_NTASKS: a batch script has that too, and a program that it starts without srun is alone
     "srun": ("SLURM_PROCID", "SLURM_STEP_NUM_TASKS", "SLURM_LOCALID", "SLURM_NTASKS_PER_NODE"),
 }
@@ -75,16 +76,17 @@ def find_place(environment: Mapping[str, str]) -> Place:
             f"{names[1]}={size} but MASTER_ADDR and MASTER_PORT are not set: the ranks cannot find each other; "
             "set both, to the host name of the first node and a free port"
         )
+    nodes = tuple(environment.get(NODES, "").split())
     return Place(
         rank,
         size,
         local_rank,
-        max(1, _whole_number(environment, names[3], 1)),
+        _whole_number(environment, names[3], 0) or _ranks_on_a_node(size, nodes, environment["MASTER_ADDR"]),
         environment["MASTER_ADDR"],
         _whole_number(environment, "MASTER_PORT", 0),
         kept_by_launcher=environment.get("TORCHELASTIC_USE_AGENT_STORE") == "True",
         attempt=_whole_number(environment, "TORCHELASTIC_RESTART_COUNT", 0),
-        nodes=tuple(environment.get(NODES, "").split()),
+        nodes=nodes,
     )
 
 
@@ -146,8 +148,6 @@ def find_and_export_place(threads: int | None) -> tuple[Place, int]:
     with two numba threads each ran 6 times slower than with one, since idle OpenMP threads spin.
     """
     place = find_place(os.environ)
-    if place.local_size == 1:
-        place = replace(place, local_size=_ranks_here(place))
     place = replace(place, port=place.port or free_port())
     threads = threads or max(1, cpu_cores() // place.local_size)
     set_defaults(HF_HUB_OFFLINE="1", NUMBA_NUM_THREADS=str(threads))
@@ -166,6 +166,8 @@ def _launcher(environment: Mapping[str, str]) -> tuple[str, str, str, str] | Non
     """Names of the launcher that said rank and size; None if none did, or if it was mpirun."""
     for launcher, names in LAUNCHERS.items():
         if launcher == "srun" and any(mark in environment for mark in MPIRUN_MARKS):
+            continue
+        if launcher == "torchrun" and names[3] not in environment and "LOCAL_SIZE" in environment:
             continue
         if names[0] in environment and names[1] in environment:
             return names
@@ -218,7 +220,8 @@ def _ask_mpi_rank() -> tuple[int, int]:
     return rank, size
 
 
-def _ranks_here(place: Place) -> int:
-    """Ranks of this node where the launcher did not say (deepspeed): all of them if they meet on this machine."""
-    meets_here = place.address in ("127.0.0.1", "localhost", socket.gethostname())
-    return place.size if meets_here else 1
+def _ranks_on_a_node(size: int, nodes: tuple[str, ...], address: str) -> int:
+    """Where the launcher did not say: as many on each node, or all of them if they meet on this machine."""
+    if nodes:
+        return -(-size // len(nodes))
+    return size if address in ("127.0.0.1", "localhost", socket.gethostname()) else 1

@@ -28,18 +28,19 @@ def cluster(tmp_path_factory):
 
 
 @pytest.fixture
-def submit(cluster, repository, tmp_path):
+def submitting(cluster, tmp_path) -> dict[str, str]:
+    """The environment of a person who submits."""
+    return cluster.environment | {"NUVLM_CLUSTER": "ci", "NUVLM_BIN": str(BIN), "NUVLM_LOCAL": str(tmp_path)}
+
+
+@pytest.fixture
+def submit(cluster, submitting, repository, tmp_path):
     """sbatch, as a person calls it: submit(SCRIPT, ARGUMENT..., options=(...)) -> number of the job."""
 
-    def call(script: str, *arguments: object, options: tuple[str, ...] = ()) -> str:
-        environment = cluster.environment | {"NUVLM_CLUSTER": "ci", "NUVLM_BIN": str(BIN), "NUVLM_LOCAL": str(tmp_path)}
+    def call(script: str, *arguments: object, options: tuple[str, ...] = (), **environment: str) -> str:
         output = f"--output={tmp_path}/%x-%j.log"
         words = ["sbatch", "--parsable", output, *options, f"slurm/{script}", *map(str, arguments)]
-        cluster.environment, before = environment, cluster.environment
-        try:
-            return cluster.command(*words, cwd=repository)
-        finally:
-            cluster.environment = before
+        return cluster.command(*words, cwd=repository, env=submitting | environment)
 
     return call
 

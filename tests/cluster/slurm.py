@@ -162,9 +162,8 @@ class Cluster:
 
     def command(self, *words: object, check: bool = True, **options) -> str:
         """What a program of Slurm prints."""
-        done = subprocess.run(
-            list(map(str, words)), env=self.environment, capture_output=True, text=True, check=False, **options
-        )
+        options = {"env": self.environment} | options
+        done = subprocess.run(list(map(str, words)), capture_output=True, text=True, check=False, **options)
         assert done.returncode == 0 or not check, f"{words}: {done.stdout}{done.stderr}\n{self.logs()}"
         return done.stdout.strip()
 

@@ -2,13 +2,18 @@
 
 import json
 import os
+import re
+import shutil
 import signal
 import time
 from pathlib import Path
 
 import pytest
+import yaml
 
 from hpc_nuvlm.store import open_dataset
+from tests.cluster.conftest import BIN
+from tests.conftest import REPOSITORY
 
 pytestmark = pytest.mark.slow
 
@@ -146,3 +151,59 @@ def rank_processes(folder: Path) -> list[int]:
         if f"folder={folder}".encode() in words and words[1:2] == [b"launch/train.py"]:
             found.append(int(path.parent.name))
     return sorted(found)
+
+
+def test_a_chain_simulates_trains_and_scores(cluster, submitting, repository, tmp_path):
+    dataset, folder = tmp_path / "dataset", tmp_path / "run"
+    simulation, training = tmp_path / "simulation.yaml", tmp_path / "training.yaml"
+    settings = yaml.safe_load((repository / "configs" / "simulate-demo.yaml").read_text())
+    simulation.write_text(yaml.safe_dump(settings | {"events": 60, "shard_events": 16}))
+    fields = yaml.safe_load((repository / "configs" / "cnn-dune.yaml").read_text())
+    changes = {"folder": str(folder), "data": {"dataset": str(dataset)}, "schedule": {"epochs": 1}}
+    training.write_text(yaml.safe_dump(fields | changes | {"engine": {"kind": "plain", "threads": 1}}))
+    options = [f"--option=--output={tmp_path}/%x-%j.log", "--option=--cpus-per-task=1"]
+    command = [BIN / "nuvlm", "submit", training, "--simulate", simulation, "--score", f"{dataset}:test", *options]
+    printed = cluster.command(*command, cwd=repository, env=submitting)
+    assert printed.count("--dependency=afterok:") == 2 and cluster.command("squeue", "-h") == ""
+    said = cluster.command(*command, "--go", cwd=repository, env=submitting)
+    jobs = dict(line.split() for line in said.splitlines())
+    assert list(jobs) == ["prepare", "finetune", "evaluate"]
+    for job in jobs.values():
+        ends_well(cluster, job, tmp_path)
+    assert (folder / "evaluation-test" / "scores.json").is_file()
+
+
+def test_a_node_with_another_checkout_is_named_before_the_first_step(cluster, submit, config, tmp_path):
+    """The second node finds other code under the same name, as after an update that did not get there."""
+    folder = tmp_path / "run"
+    wrapper = tmp_path / "bin" / "python"
+    wrapper.parent.mkdir()
+    older = shutil.copytree(REPOSITORY / "hpc_nuvlm", tmp_path / "older" / "hpc_nuvlm")
+    (older / "metrics.py").write_text((older / "metrics.py").read_text() + "\n# another line\n")
+    wrapper.write_text(
+        f'#!/bin/sh\n[ "$(hostname)" = node2 ] && export PYTHONPATH={older.parent}:{REPOSITORY}/kernels\n'
+        f'exec {BIN}/python "$@"\n'
+    )
+    wrapper.chmod(0o755)
+    job = submit("finetune.sh", config, f"folder={folder}", options=TWO_NODES, NUVLM_BIN=str(wrapper.parent))
+    assert cluster.wait(job, *ENDED)["JobState"] == "FAILED"
+    log = (tmp_path / f"finetune-{job}.log").read_text()
+    assert re.search(r"preflight: code: rank [01] on node[12]: ", log) and "Traceback" not in log
+    assert losses(folder) == [] and cluster.job(job)["Restarts"] == "0"
+
+
+def test_a_rank_that_does_not_come_is_named_with_its_node_within_a_minute(cluster, submit, config, tmp_path):
+    wrapper = tmp_path / "bin" / "python"
+    wrapper.parent.mkdir()
+    wrapper.write_text(f'#!/bin/sh\n[ "$(hostname)" = node2 ] && exec sleep 300\nexec {BIN}/python "$@"\n')
+    wrapper.chmod(0o755)
+    folder, within = tmp_path / "run", "engine.meet_within_s=5"
+    job = submit("finetune.sh", config, f"folder={folder}", within, options=TWO_NODES, NUVLM_BIN=str(wrapper.parent))
+    end_s = time.monotonic() + 60
+    log = tmp_path / f"finetune-{job}.log"
+    while not log.exists() or "did not come to" not in log.read_text():
+        assert time.monotonic() < end_s, log.read_text() if log.exists() else "no log"
+        time.sleep(0.2)
+    assert "1 of 2 ranks did not come to node1:" in log.read_text() and "rank 1 on node2;" in log.read_text()
+    cluster.command("scancel", job)
+    cluster.wait(job, *ENDED)

@@ -1,8 +1,11 @@
+import socket
+
 import pytest
 
 from hpc_nuvlm.engine.place import Place, Worker, child_environment, find_place, find_worker, this_worker
 from hpc_nuvlm.errors import ConfigError
 
+HERE = socket.gethostname()
 MEET = {"MASTER_ADDR": "node1", "MASTER_PORT": "29500"}
 
 
@@ -23,6 +26,31 @@ MEET = {"MASTER_ADDR": "node1", "MASTER_PORT": "29500"}
                 **MEET,
             },
             Place(3, 4, 1, 2, "node1", 29500),
+        ),
+        (
+            {"RANK": "3", "WORLD_SIZE": "4", "LOCAL_RANK": "1", "LOCAL_SIZE": "2", **MEET},
+            Place(3, 4, 1, 2, "node1", 29500),
+        ),
+        # One task a node, the first of which is this machine
+        (
+            {
+                "SLURM_PROCID": "0",
+                "SLURM_STEP_NUM_TASKS": "2",
+                "SLURM_NTASKS_PER_NODE": "1",
+                "NUVLM_NODES": f"{HERE} node2",
+                **MEET,
+                "MASTER_ADDR": HERE,
+            },
+            Place(0, 2, 0, 1, HERE, 29500, nodes=(HERE, "node2")),
+        ),
+        # Where nobody says how many are on a node
+        (
+            {"SLURM_PROCID": "5", "SLURM_STEP_NUM_TASKS": "6", "SLURM_LOCALID": "2", "NUVLM_NODES": "a b", **MEET},
+            Place(5, 6, 2, 3, "node1", 29500, nodes=("a", "b")),
+        ),
+        (
+            {"RANK": "1", "WORLD_SIZE": "2", "LOCAL_RANK": "1", **MEET, "MASTER_ADDR": "localhost"},
+            Place(1, 2, 1, 2, "localhost", 29500),
         ),
         ({"SLURM_PROCID": "0", "SLURM_STEP_NUM_TASKS": "1"}, Place()),
         # What a batch script of four tasks gives a program that it starts without srun (Slurm 22.05)

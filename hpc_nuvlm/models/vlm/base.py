@@ -8,6 +8,7 @@ from pathlib import Path
 import bitsandbytes.nn.modules
 import torch
 from peft import LoraConfig, get_peft_model
+from safetensors import SafetensorError
 from transformers import (
     AutoConfig,
     AutoModelForImageTextToText,
@@ -84,15 +85,21 @@ def check_folder(folder: Path) -> None:
 
 
 def _open_model(folder: Path, config: Vlm, dtype: torch.dtype, processor) -> PreTrainedModel:
-    model = AutoModelForImageTextToText.from_pretrained(
-        folder,
-        dtype=dtype,
-        local_files_only=True,
-        # Other files of weights are pickles, which run whatever code is in them; nor does a folder's own code run
-        use_safetensors=True,
-        trust_remote_code=False,
-        quantization_config=nf4_config(dtype) if config.nf4 else None,
-    )
+    try:
+        model = AutoModelForImageTextToText.from_pretrained(
+            folder,
+            dtype=dtype,
+            local_files_only=True,
+            # Other files of weights are pickles, which run whatever code is in them; nor does a folder's own code run
+            use_safetensors=True,
+            trust_remote_code=False,
+            quantization_config=nf4_config(dtype) if config.nf4 else None,
+        )
+    except (OSError, SafetensorError) as error:
+        raise ConfigError(
+            f"model.base = '{folder}': its weights cannot be read: {str(error).splitlines()[0]}; give a folder with "
+            "whole *.safetensors files"
+        ) from error
     return _looking(model, config, processor)
 
 
