@@ -8,10 +8,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
-import torch
-
 from hpc_nuvlm.config import Run
-from hpc_nuvlm.engine.world import World, quiet_libraries
+from hpc_nuvlm.engine.trial import try_step
+from hpc_nuvlm.engine.world import alone
 from hpc_nuvlm.errors import UserError
 from hpc_nuvlm.store import Dataset, open_dataset
 from hpc_nuvlm.submission import Size, chain_of, describe_chain
@@ -62,15 +61,6 @@ def told_of_leakage(dataset: Dataset) -> str:
 
 def told_of_step(run: Run, dataset: Dataset, batch) -> str:
     """Loss and gradients of one batch, computed here."""
-    quiet_libraries()
-    alone = World(0, 1, 0, 1, torch.device("cpu"))
-    task = build_learner(run, num_views(run, dataset), alone)
-    losses = task.loss(batch)
-    if not bool(torch.isfinite(losses).all()):
-        raise UserError(f"model: the loss of the first batch is not finite: {losses.tolist()}")
-    losses.mean().backward()
-    without = [name for name, parameter in task.trainable().items() if parameter.grad is None]
-    if without:
-        raise UserError(f"model: {len(without)} parameters get no gradient, first {without[0]}")
-    loss = float(losses.detach().mean())
+    task = build_learner(run, num_views(run, dataset), alone())
+    loss = try_step(task, batch)
     return f"{num_learned(task):,} parameters to learn; loss {loss:.3f}, and gradients for all of them"

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from hpc_nuvlm import __version__
-from hpc_nuvlm.engine.place import cpu_cores, find_place
+from hpc_nuvlm.engine.place import cpu_cores, this_place
 
 # Programs of a cluster, and the argument that makes them tell their version
 PROGRAMS = {"sinfo": "--version", "mpirun": "--version", "apptainer": "--version", "nvidia-smi": "--version"}
@@ -79,19 +79,13 @@ def _packages() -> str:
 
 
 def _accelerators() -> str:
-    import torch
+    from hpc_nuvlm.engine.world import accelerators
 
-    if not torch.cuda.is_available():
-        built = torch.version.cuda
-        return f"none that torch sees ({f'built for CUDA {built}' if built else 'built for CPU'})"
-    devices = [torch.cuda.get_device_properties(number) for number in range(torch.cuda.device_count())]
-    told = ", ".join(f"{device.name} {device.total_memory / GB:.0f} GB" for device in devices)
-    nccl = ".".join(map(str, torch.cuda.nccl.version())) if torch.distributed.is_nccl_available() else "none"
-    return f"{told}; CUDA {torch.version.cuda}, NCCL {nccl}"
+    return accelerators()
 
 
 def _launcher() -> str:
-    place = find_place(os.environ)
+    place = this_place()
     return "no launcher" if place.size == 1 else f"a launcher of {place.size} ranks; this is rank {place.rank}"
 
 

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import webdataset
 
-from hpc_nuvlm import cli
+from hpc_nuvlm import __version__, cli
 from hpc_nuvlm.store import open_dataset
 
 
@@ -155,4 +155,4 @@ def test_a_second_pack_into_a_dataset_is_refused_unless_asked_for(run, dataset, 
 def test_the_installed_command_answers():
     command = Path(sys.executable).parent / "nuvlm"
     done = subprocess.run([command, "--version"], capture_output=True, text=True, check=True)
-    assert done.stdout.strip() == cli.__version__
+    assert done.stdout.strip() == __version__

@@ -106,6 +106,10 @@ def find_worker(environment: Mapping[str, str]) -> Worker:
     return Worker(task * size + rank, num_tasks * size, first_rank=rank == 0)
 
 
+def this_place() -> Place:
+    return find_place(os.environ)
+
+
 def this_worker() -> Worker:
     return find_worker(os.environ)
 

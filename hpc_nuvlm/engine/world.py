@@ -74,6 +74,23 @@ def start_world(threads: int | None, meet_within_s: float = 60.0, hang_after_s: 
     return World(place.rank, place.size, place.local_rank, place.local_size, device)
 
 
+def alone() -> World:
+    """One process on the CPU, that meets nobody."""
+    quiet_libraries()
+    return World(0, 1, 0, 1, torch.device("cpu"))
+
+
+def accelerators() -> str:
+    """Those of this machine, in words."""
+    if not torch.cuda.is_available():
+        built = torch.version.cuda
+        return f"none that torch sees ({f'built for CUDA {built}' if built else 'built for CPU'})"
+    devices = [torch.cuda.get_device_properties(number) for number in range(torch.cuda.device_count())]
+    told = ", ".join(f"{device.name} {device.total_memory / 1e9:.0f} GB" for device in devices)
+    nccl = ".".join(map(str, torch.cuda.nccl.version())) if dist.is_nccl_available() else "none"
+    return f"{told}; CUDA {torch.version.cuda}, NCCL {nccl}"
+
+
 def meet(place: Place, within_s: float) -> dist.Store:
     """Where the ranks find each other; ConfigError that names who is not there in time."""
     patience = timedelta(seconds=within_s)

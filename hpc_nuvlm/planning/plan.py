@@ -10,17 +10,15 @@ import math
 import os
 import subprocess
 import sys
-import time
 from dataclasses import dataclass, replace
 
 import numpy as np
-import torch
 
 from hpc_nuvlm.config import Run
 from hpc_nuvlm.engine.preflight import NUM_CHECKPOINTS
 from hpc_nuvlm.models import build_task
 from hpc_nuvlm.planning.devices import Device
-from hpc_nuvlm.planning.shadow import NF4_BYTES, Step, Weights, count_weights, hollow, step
+from hpc_nuvlm.planning.shadow import NF4_BYTES, Step, Weights, count_weights, hollow, measured_tflops, step
 from hpc_nuvlm.store import open_dataset
 from hpc_nuvlm.training import build_data, num_views
 
@@ -94,7 +92,7 @@ def plan(run: Run, place: Place) -> Need:
     indices = order.order(0, 0, at_a_time)
     indices = np.resize(indices, at_a_time)
     batch = training.batch(indices, np.ones(at_a_time, bool), 0)
-    one = step(task, batch, torch.bfloat16 if run.engine.precision == "bf16" else torch.float32)
+    one = step(task, batch, run.engine.precision)
     memory = memory_of(run, place, weights, one)
     micro_batches = -(-share // at_a_time)
     seconds, utilization = time_of(run, place, weights, one, micro_batches)
@@ -154,25 +152,10 @@ def limit_of(place: Place) -> float:
 def time_of(run: Run, place: Place, weights: Weights, one: Step, micro_batches: int) -> tuple[float, float]:
     """Seconds of a step, and the share of the device's arithmetic that was assumed for it."""
     if place.device is None:
-        tflops = measured_tflops(torch.bfloat16 if run.engine.precision == "bf16" else torch.float32)
+        tflops = measured_tflops(run.engine.precision)
     else:
         tflops = place.device.bf16_tflops if run.engine.precision == "bf16" else place.device.fp32_tflops
     return micro_batches * one.flops / (UTILIZATION * tflops * 1e12) if tflops else math.inf, UTILIZATION
-
-
-def measured_tflops(dtype: torch.dtype, size: int = 1024, repeats: int = 8) -> float:
-    """10**12 operations a second of one thread of this CPU, on a matrix product."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        matrix = torch.ones(size, size, dtype=dtype)
-        matrix @ matrix
-        started_s = time.perf_counter()
-        for _ in range(repeats):
-            matrix @ matrix
-        return 2 * size**3 * repeats / (time.perf_counter() - started_s) / 1e12
-    finally:
-        torch.set_num_threads(threads)
 
 
 def problems_of(run: Run, place: Place, weights: Weights, one: Step, need: Need) -> list[str]:

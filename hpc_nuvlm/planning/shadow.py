@@ -6,6 +6,7 @@ an 11 B model is stepped through on a laptop, from its config.json alone.
 
 from __future__ import annotations
 
+import time
 import weakref
 from dataclasses import dataclass, replace
 
@@ -19,6 +20,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from hpc_nuvlm.models.task import Task
 from hpc_nuvlm.sample import Batch
 
+DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16}
 # NF4: 4 bits a weight; for every 64 an 8-bit scale, for every 256 of those a 32-bit one (arXiv:2305.14314, section 3)
 NF4_BYTES = 0.5 + 1 / 64 + 4 / (64 * 256)
 
@@ -70,14 +72,14 @@ def packed_layers(task: Task) -> list[nn.Linear]:
     ]
 
 
-def step(task: Task, batch: Batch, dtype: torch.dtype) -> Step:
-    """One step of a task from `hollow`, whose floating-point weights are of `dtype`. The batch is a real one."""
+def step(task: Task, batch: Batch, precision: str) -> Step:
+    """One step of a task from `hollow`, in fp32 or bf16. The batch is a real one."""
     # The number of views decides shapes, so it must stay a number
     views = torch.full((len(batch.keys),), batch.image_BVHW.shape[1])
     batch = replace(batch, num_views_B=views)
     live = Live()
     with FakeTensorMode(allow_non_fake_inputs=True):
-        give_shadows(task, dtype)
+        give_shadows(task, DTYPES[precision])
         live.leave_out([*task.parameters(), *task.buffers()])
         with FlopCounterMode(display=False) as flops, live:
             task.train()
@@ -127,3 +129,18 @@ class Live(TorchDispatchMode):
 
     def _part(self, key: int) -> None:
         self.now_bytes -= self.bytes_of.pop(key)
+
+
+def measured_tflops(precision: str, size: int = 1024, repeats: int = 8) -> float:
+    """10**12 operations a second of one thread of this CPU, on a matrix product."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        matrix = torch.ones(size, size, dtype=DTYPES[precision])
+        matrix @ matrix
+        started_s = time.perf_counter()
+        for _ in range(repeats):
+            matrix @ matrix
+        return 2 * size**3 * repeats / (time.perf_counter() - started_s) / 1e12
+    finally:
+        torch.set_num_threads(threads)

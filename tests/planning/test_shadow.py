@@ -46,7 +46,7 @@ def draw_batch(shape) -> Batch:
 def test_a_chain_of_two_layers_takes_what_one_counts_by_hand():
     task = hollow(Chain)
     assert all(parameter.device.type == "meta" for parameter in task.parameters())
-    found = step(task, draw_batch((EVENTS, 1, 1, WIDTH)), torch.float32)
+    found = step(task, draw_batch((EVENTS, 1, 1, WIDTH)), "fp32")
     weight, row = 4 * WIDTH**2, 4 * EVENTS * WIDTH
     # Pixels, what the rectifier gave, and in backward gradients of both layers beside one of their input
     assert found.gradient_bytes == 2 * weight
@@ -57,8 +57,7 @@ def test_a_chain_of_two_layers_takes_what_one_counts_by_hand():
 
 def test_half_the_width_of_numbers_takes_half_the_memory():
     sizes = [
-        step(hollow(Chain), draw_batch((EVENTS, 1, 1, WIDTH)), dtype).peak_bytes
-        for dtype in (torch.float32, torch.bfloat16)
+        step(hollow(Chain), draw_batch((EVENTS, 1, 1, WIDTH)), precision).peak_bytes for precision in ("fp32", "bf16")
     ]
     assert sizes[0] == pytest.approx(2 * sizes[1], rel=0.02)
 
@@ -94,7 +93,7 @@ def test_a_shadow_has_the_weights_and_operations_of_the_model(name, run_fields, 
     with FlopCounterMode(display=False) as counted:
         real.train()
         real.loss(batch).sum().backward()
-    found = step(shadow, batch, torch.float32)
+    found = step(shadow, batch, "fp32")
     assert found.flops == counted.get_total_flops() > 0
     assert found.gradient_bytes == 4 * numbers.learned
 
@@ -102,7 +101,7 @@ def test_a_shadow_has_the_weights_and_operations_of_the_model(name, run_fields, 
 @pytest.mark.slow
 def test_activations_grow_with_events_and_weights_do_not(run_fields, batch_of):
     run = parse_run(run_fields | {"model": {"family": "cnn"}}, where="test")
-    found = [step(hollow(lambda: build_task(run, 3)), batch_of(run, number), torch.float32) for number in (4, 8, 12)]
+    found = [step(hollow(lambda: build_task(run, 3)), batch_of(run, number), "fp32") for number in (4, 8, 12)]
     assert len({one.gradient_bytes for one in found}) == 1
     grown = [later.peak_bytes - earlier.peak_bytes for earlier, later in pairwise(found)]
     assert grown[0] == pytest.approx(grown[1], rel=0.01) and grown[0] == pytest.approx(found[0].peak_bytes, rel=0.15)

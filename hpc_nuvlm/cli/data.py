@@ -1,4 +1,4 @@
-"""`nuvlm`: what a person types at a prompt; training and evaluation are started by launchers, from launch/."""
+"""Commands that make datasets, and look at them."""
 
 from __future__ import annotations
 
@@ -15,9 +15,10 @@ from rich.console import Console
 from rich.progress import MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from rich.table import Column, Table
 
-from hpc_nuvlm import __version__, formats, store
+from hpc_nuvlm import formats, store
 from hpc_nuvlm.arguments import SPLIT, SPLIT_BESIDE_TEST, export_view, find_format, parse_classes, parse_split
-from hpc_nuvlm.config import load_run, load_settings
+from hpc_nuvlm.cli.app import JsonOption, OverridesArgument, app, console
+from hpc_nuvlm.config import load_settings
 from hpc_nuvlm.detector import detector_folder, load_detector
 from hpc_nuvlm.engine.place import Worker, cpu_cores
 from hpc_nuvlm.engine.stop import StopRequest
@@ -30,15 +31,9 @@ from hpc_nuvlm.store import Split
 from hpc_nuvlm.store.manifest import Manifest, describe_manifest
 from hpc_nuvlm.store.pack import pack as pack_events
 from hpc_nuvlm.store.tar_store import export as export_tars
-from hpc_nuvlm.submission import Size, chain_of, describe_chain, send_chain
 from hpc_nuvlm.views.image import ImageView
 from hpc_nuvlm.workers import run
-from nuvlm_kernels.cache import drop_stale
 
-app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, help=__doc__)
-console = Console(stderr=True)
-
-JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]
 DatasetArgument = Annotated[Path, typer.Argument(help="Folder that holds manifest.json.")]
 
 
@@ -84,7 +79,7 @@ def pack(
 @app.command()
 def simulate(
     config: Annotated[Path, typer.Argument(help="YAML file of a simulation.")],
-    overrides: Annotated[list[str] | None, typer.Argument(help="Changes of single keys, a.b=c.")] = None,
+    overrides: OverridesArgument = None,
     out: Annotated[Path, typer.Option(help="Folder of the new dataset.")] = ...,
     jobs: Annotated[int | None, typer.Option(min=1, help="Processes; as many as there are cores if not given.")] = None,
     overwrite: Annotated[bool, typer.Option(help="Replace another dataset that the folder holds.")] = False,
@@ -174,145 +169,6 @@ def export(
     console.print(f"{out}: {describe_manifest(manifest)}", highlight=False, soft_wrap=True)
 
 
-@app.command()
-def nano(
-    out: Annotated[Path, typer.Option(help="Folder of the new model.")],
-    seed: Annotated[int, typer.Option(help="Seed of its random weights.")] = 1,
-    shape: Annotated[str, typer.Option(help="Its sizes: nano, or tiny.")] = "nano",
-) -> None:
-    """Build a small Llama 3.2 Vision with random weights, as a folder in Hugging Face form."""
-    # Seconds of imports that no other command needs
-    from hpc_nuvlm.models.vlm.nano import write_nano
-
-    num_parameters = write_nano(out, seed, shape)
-    console.print(f"{out}: {shape}, {num_parameters:,} parameters, seed {seed}", highlight=False)
-
-
-@app.command()
-def release(
-    run: Annotated[Path, typer.Argument(help="Folder of a finished pretraining.")],
-    out: Annotated[Path | None, typer.Option(help="Folder to write; the package's own if not given.")] = None,
-) -> None:
-    """Make the model of a run the nuvlm-nano that the package carries, in bf16, with its sha256 and lineage."""
-    from hpc_nuvlm.release import release_run
-
-    print(json.dumps(release_run(run, out), indent=1))
-
-
-@app.command()
-def plan(
-    config: Annotated[Path, typer.Argument(help="YAML file of a training.")],
-    overrides: Annotated[list[str] | None, typer.Argument(help="Changes of single keys, a.b=c.")] = None,
-    nodes: Annotated[int, typer.Option(min=1, help="Nodes.")] = 1,
-    gpus: Annotated[int, typer.Option(min=1, help="Accelerators of a node, or ranks on its CPU.")] = 1,
-    device: Annotated[str, typer.Option(help="What they are: a name as h100, or cpu for this machine's.")] = "cpu",
-    hours: Annotated[float | None, typer.Option(min=0.01, help="Time limit of a job.")] = None,
-    as_json: JsonOption = False,
-) -> None:
-    """Tell what a training needs before it is queued: memory, hours, disk; exit code 1 if it will not fit."""
-    # Seconds of imports that no other command needs
-    from hpc_nuvlm.planning import Place, device_named
-    from hpc_nuvlm.planning import plan as work_out
-    from hpc_nuvlm.planning.sheets import as_fields, plan_sheets
-    from hpc_nuvlm.report.tables import as_table
-
-    place = Place(nodes, gpus, device_named(device), hours)
-    need = work_out(load_run(config, tuple(overrides or ())), place)
-    if as_json:
-        print(json.dumps(as_fields(need), indent=1))
-    else:
-        for sheet in plan_sheets(need):
-            Console(width=None if console.is_terminal else 120).print(as_table(sheet))
-        for problem in need.problems:
-            print(problem)
-    if need.problems:
-        raise typer.Exit(1)
-
-
-@app.command(name="validate")
-def validate_run(
-    config: Annotated[Path, typer.Argument(help="YAML file of a training.")],
-    overrides: Annotated[list[str] | None, typer.Argument(help="Changes of single keys, a.b=c.")] = None,
-) -> None:
-    """Look a training over before it is queued: configuration, data, leakage, one real batch, the job."""
-    # Seconds of imports that no other command needs
-    from hpc_nuvlm.checking import check
-
-    changes = tuple(overrides or ())
-    for what, finding in check(load_run(config, changes), config, changes, Path.cwd()):
-        print(f"{what}: {finding}")
-    print("nothing wrong was found")
-
-
-@app.command()
-def doctor(
-    folder: Annotated[Path, typer.Argument(help="Where runs would be written.")] = Path(),
-    as_json: JsonOption = False,
-) -> None:
-    """Report this machine and installation, to paste into a question; exit code 1 if something does not work."""
-    from hpc_nuvlm.doctor import FAILS
-    from hpc_nuvlm.doctor import doctor as look
-
-    found = look(folder)
-    print(json.dumps(found, indent=1) if as_json else "\n".join(f"{name}: {told}" for name, told in found.items()))
-    if any(told.startswith(FAILS) for told in found.values()):
-        raise typer.Exit(1)
-
-
-@app.command()
-def submit(
-    config: Annotated[Path, typer.Argument(help="YAML file of a training.")],
-    overrides: Annotated[list[str] | None, typer.Argument(help="Changes of single keys, a.b=c.")] = None,
-    simulate: Annotated[Path | None, typer.Option(help="Simulation that makes the run's dataset before.")] = None,
-    score: Annotated[str | None, typer.Option(metavar="DATASET:SPLIT", help="Events to score afterwards.")] = None,
-    nodes: Annotated[int | None, typer.Option(min=1, help="Nodes to train on.")] = None,
-    tasks_per_node: Annotated[int | None, typer.Option(min=1, help="Ranks on each node.")] = None,
-    gpus_per_task: Annotated[int | None, typer.Option(min=1, help="Accelerators of a rank.")] = None,
-    time: Annotated[str | None, typer.Option(help="Time limit of the training, HH:MM:SS.")] = None,
-    option: Annotated[list[str] | None, typer.Option(help="Of sbatch, for all jobs: --option=--account=x.")] = None,
-    go: Annotated[bool, typer.Option("--go/--print", help="Submit, or print what would be submitted.")] = False,
-) -> None:
-    """Put a training into the queue of a Slurm cluster: simulation before and scores after, if asked for."""
-    asked = Size(nodes, tasks_per_node, gpus_per_task, time, tuple(option or ()))
-    changes = tuple(overrides or ())
-    jobs = chain_of(config, changes, load_run(config, changes), asked, simulate, score)
-    if not go:
-        print(describe_chain(jobs, Path.cwd()))
-        return
-    for name, number in send_chain(jobs, Path.cwd()).items():
-        print(f"{name} {number}")
-
-
-@app.command(name="export-onnx")
-def export_onnx(
-    run: Annotated[Path, typer.Argument(metavar="RUN", help="Folder of a finished run of a cnn, cvn or vit.")],
-    out: Annotated[Path, typer.Option(help="ONNX file to write.")],
-    int8: Annotated[bool, typer.Option("--int8", help="Write OUT.int8.onnx too, in 8 bits.")] = False,
-    events: Annotated[
-        int | None, typer.Option(min=1, help="Validation events to compare on; all if not given.")
-    ] = None,
-) -> None:
-    """Write a run's model as ONNX for other programs, if it gives what the model gives; exit code 1 if it does not."""
-    # Seconds of imports that no other command needs
-    from hpc_nuvlm.deployment import export_onnx as write
-    from hpc_nuvlm.report.tables import as_table
-
-    sheet, failures = write(run, out, int8, events)
-    # A log file has no width of its own, and a wrapped table cannot be read
-    Console(width=None if console.is_terminal else 120).print(as_table(sheet))
-    for failure in failures:
-        console.print(f"{out}: not written: {failure}", highlight=False, soft_wrap=True)
-    if failures:
-        raise typer.Exit(1)
-
-
-@app.callback(invoke_without_command=True)
-def version(show: Annotated[bool, typer.Option("--version", help="Print the version.")] = False) -> None:
-    if show:
-        print(__version__)
-        raise typer.Exit
-
-
 def counted(number: int, advance: Callable[[int], None]) -> Iterator[int]:
     for place in range(number):
         yield place
@@ -341,16 +197,3 @@ def counting(verb: str) -> Iterator[Callable[[int], None]]:
     with Progress(*columns, TimeElapsedColumn(), console=console, disable=not console.is_terminal) as progress:
         task = progress.add_task(verb, total=None)
         yield lambda count: progress.update(task, completed=count)
-
-
-def main() -> None:
-    """Entry point: a user's mistake is one line and exit code 2, never a traceback."""
-    drop_stale()
-    try:
-        app()
-    except UserError as error:
-        print(f"error: {error}", file=sys.stderr)
-        sys.exit(error.exit_code)
-    except KeyboardInterrupt:
-        print("interrupted; nothing half-written was left", file=sys.stderr)
-        sys.exit(130)
