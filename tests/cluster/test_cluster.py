@@ -61,6 +61,14 @@ def test_two_nodes_train_to_the_end(expected, config):
     assert len(expected) > 300 and expected[-1] < expected[0]
 
 
+def test_the_shipped_model_is_fine_tuned_on_two_nodes(submit, cluster, drawn_dataset, tmp_path):
+    folder = tmp_path / "run"
+    changes = (f"folder={folder}", f"data.dataset={drawn_dataset}", "schedule.epochs=1")
+    job = submit("finetune.sh", "configs/finetune-nano.yaml", *changes, options=TWO_NODES)
+    log = ends_well(cluster, job, tmp_path)["log"]
+    assert "2 x cpu" in log and "2 ranks x 16" in log and (folder / "adapter" / "adapter_model.safetensors").is_file()
+
+
 def test_a_preempted_job_comes_back_by_itself(expected, submit, cluster, config, tmp_path):
     folder = tmp_path / "run"
     job = submit("finetune.sh", config, f"folder={folder}", options=TWO_NODES)

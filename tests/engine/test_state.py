@@ -1,4 +1,5 @@
 import json
+import os
 import re
 import subprocess
 import sys
@@ -105,6 +106,15 @@ def test_a_damaged_checkpoint_is_refused_by_name_and_the_one_before_is_used(tens
     assert state.newest_good(tmp_path, said.append) == older
     assert len(said) == 1 and re.search("step-00000003/" + DAMAGES[how], said[0]) and ".refused" in said[0]
     assert state.checkpoints(tmp_path) == [older], "what was refused must not count among those that are kept"
+
+
+def test_the_newest_is_that_of_the_last_step_whatever_clocks_say(tensors, tmp_path):
+    for step in (5, 40, 300):
+        folder = state.checkpoint_folder(tmp_path, step)
+        state.save_checkpoint(folder, tensors, replace(POSITION, step=step))
+        # As if the clock had been set back by a day each time
+        os.utime(folder, (1e9 - 86400 * step, 1e9 - 86400 * step))
+    assert state.newest_good(tmp_path, pytest.fail) == state.checkpoint_folder(tmp_path, 300)
 
 
 def test_every_flipped_bit_is_found(tensors, tmp_path):
