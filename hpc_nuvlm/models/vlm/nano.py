@@ -147,6 +147,8 @@ def write_model(tokenizer: PreTrainedTokenizerFast, shape: dict, folder: Path) -
         for name, parameter in model.named_parameters():
             if name.endswith(("cross_attn_attn_gate", "cross_attn_mlp_gate")):
                 parameter.fill_(shape["cross_attention_gate"])
+            elif name.endswith((".gate_attn", ".gate_ffn")) and "global_gate" in shape:
+                parameter.fill_(shape["global_gate"])
     model.config.architectures = [type(model).__name__]
     model.config.to_json_file(folder / "config.json", use_diff=False)
     save_file(model.state_dict(), folder / "model.safetensors", metadata={"format": "pt"})
