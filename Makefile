@@ -52,10 +52,10 @@ nano: install
 	test -f datasets/pretrain-modular/manifest.json || $(BIN)/nuvlm simulate configs/simulate-pretrain-modular.yaml --out datasets/pretrain-modular
 	test -f datasets/bombs-dune/manifest.json || $(BIN)/nuvlm simulate configs/simulate-bombs-dune.yaml --out datasets/bombs-dune
 	test -f datasets/pretrain-wide/manifest.json || $(BIN)/nuvlm simulate configs/simulate-pretrain-wide.yaml --out datasets/pretrain-wide
-	$(TRAIN) configs/pretrain-nano.yaml
 	$(TRAIN) configs/teacher-dune.yaml
-	$(TRAIN) configs/pretrain-nano-taught.yaml
-	$(BIN)/nuvlm release runs/pretrain-nano-taught
+	$(TRAIN) configs/pretrain-tower.yaml
+	$(TRAIN) configs/pretrain-nano.yaml
+	$(BIN)/nuvlm release runs/pretrain-nano
 
 # The tables of docs/results.md: hours; stopped, the same command continues
 science: science-modular science-dune

@@ -157,7 +157,8 @@ class Run(Part):
     optimizer: Optimizer = Optimizer()
     engine: Engine = Engine()
     schedule: Schedule = Schedule()
-    # A finished run of the same model, whose best weights this one begins with; None: what the model says of itself
+    # A finished run of the same model, or of a VLM's vision tower, whose best weights this one begins with; None: what
+    # the model says of itself
     start: Path | None = None
     # A finished run that teaches this one; None: the labels alone
     distill: Distill | None = None

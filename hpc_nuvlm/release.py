@@ -47,6 +47,8 @@ def lineage_of(run: Run) -> dict:
 
 
 def base_run(run: Run) -> Run | None:
-    """The run whose exported model this one began with, if a run made it."""
+    """The run whose weights this one began with, or whose exported model, if a run made it."""
+    if run.start is not None:
+        return open_run(run.start)
     base = Path(getattr(run.model, "base", ""))
     return open_run(base.parent) if base.name == "model" and (base.parent / "run.yaml").is_file() else None

@@ -32,6 +32,9 @@ from hpc_nuvlm.store.plan import Plan
 from hpc_nuvlm.store.subset import per_class
 from hpc_nuvlm.views.image import ImageView
 
+# What the names of a vision tower's parameters begin with, in either family
+TOWER_IN_VIT, TOWER_IN_VLM = "members.0.tower.", "model.model.vision_model."
+
 
 def train(run: Run, world: World, stop: StopRequest) -> int:
     """Train to the end, or to a stop in good order; the exit code says which. Continues what the run folder holds."""
@@ -193,16 +196,27 @@ def build_learner(run: Run, num_views: int, world: World) -> Task:
 
 
 def begin_with(task: Task, earlier: Run) -> None:
-    """Give the model the best weights of an earlier run; ConfigError if that has another model."""
+    """Give the model the best weights of an earlier run; ConfigError if that has another model.
+
+    A VLM can begin with its vision tower alone, from a run that learned that.
+    """
     best = best_of(earlier)
-    tensors, _ = state.load_checkpoint(best)
+    values, part = state.load_checkpoint(best)[0].values, ""
+    if earlier.model.family == "vit" and any(name.startswith(TOWER_IN_VLM) for name in task.trainable()):
+        values, part = tower_of(values), TOWER_IN_VLM
     try:
-        state.load_values(task, tensors.values, best)
+        state.load_values(task, values, best, part)
     except StoreError as error:
         raise ConfigError(
             f"start = '{earlier.folder}': its model has other parameters than this run's; give the model section of "
             f"{earlier.folder / 'run.yaml'}, and as many views"
         ) from error
+
+
+def tower_of(values: dict) -> dict:
+    """Of the weights of a vit, those of a model's tower, by the names that they have in a VLM."""
+    tower = {name.removeprefix(TOWER_IN_VIT): value for name, value in values.items() if name.startswith(TOWER_IN_VIT)}
+    return {f"{TOWER_IN_VLM}{name}": value for name, value in tower.items()}
 
 
 def build_engine(

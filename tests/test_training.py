@@ -4,11 +4,12 @@ import pytest
 import torch
 
 from hpc_nuvlm.config import parse_run
+from hpc_nuvlm.engine import state
 from hpc_nuvlm.engine.stop import StopRequest
 from hpc_nuvlm.engine.world import World
 from hpc_nuvlm.errors import ConfigError
 from hpc_nuvlm.store import open_dataset
-from hpc_nuvlm.training import build_learner, load_best, samples_of, train
+from hpc_nuvlm.training import best_of, build_learner, load_best, samples_of, tower_of, train
 
 ALONE = World(0, 1, 0, 1, torch.device("cpu"))
 
@@ -49,3 +50,23 @@ def test_a_run_cannot_begin_with_the_weights_of_another_model(run_fields, tmp_pa
     run = parse_run(run_fields | {"start": str(earlier.folder), "model": wider}, where="test")
     with pytest.raises(ConfigError, match=r"start = .*earlier': its model has other parameters"):
         build_learner(run, 3, ALONE)
+
+
+@pytest.mark.slow
+def test_a_vlm_can_begin_with_a_vision_tower_that_learned_alone(run_fields, tmp_path):
+    tower = {"family": "vit", "tower": "untrained:tiny", "dropout": 0.0}
+    earlier = parse_run(run_fields | {"folder": str(tmp_path / "tower"), "model": tower}, where="test")
+    train(earlier, ALONE, StopRequest())
+    learned = tower_of(state.load_checkpoint(best_of(earlier))[0].values)
+    fields = run_fields | {"seed": 2, "model": {"family": "vlm", "base": "untrained:tiny"}}
+    later = build_learner(parse_run(fields | {"start": str(earlier.folder)}, where="test"), 3, ALONE).trainable()
+    fresh = build_learner(parse_run(fields, where="test"), 3, ALONE).trainable()
+    assert learned.keys() < later.keys() and len(learned) > 20
+    for name, parameter in later.items():
+        assert torch.equal(parameter, learned.get(name, fresh[name])), name
+    # A plain one has no such tower
+    scratch = {"folder": str(tmp_path / "plain"), "model": {"family": "vit", "layers": 1}}
+    plain = parse_run(run_fields | scratch, where="test")
+    train(plain, ALONE, StopRequest())
+    with pytest.raises(ConfigError, match=r"start = .*plain': its model has other parameters"):
+        build_learner(parse_run(fields | {"start": str(plain.folder)}, where="test"), 3, ALONE)

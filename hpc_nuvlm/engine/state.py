@@ -223,9 +223,12 @@ def require_same(position: Position, fingerprint: str, seed: int, where: Path) -
             )
 
 
-def load_values(task: Task, values: dict[str, torch.Tensor], where: Path) -> None:
-    """Put values into the parameters of the same names; both sides must name the same ones, in the same shapes."""
-    own = task.trainable()
+def load_values(task: Task, values: dict[str, torch.Tensor], where: Path, part: str = "") -> None:
+    """Put values into the parameters of the same names; both sides must name the same ones, in the same shapes.
+
+    `part`: what the names of those begin with that are meant.
+    """
+    own = {name: parameter for name, parameter in task.trainable().items() if name.startswith(part)}
     differ = sorted(own.keys() ^ values.keys()) or [n for n in own if own[n].shape != values[n].shape]
     if differ:
         raise StoreError(
