@@ -74,6 +74,7 @@ MAY_IMPORT = {
     "hpc_nuvlm.checking": (EVERYTHING,),
     "hpc_nuvlm.doctor": (EVERYTHING,),
     "hpc_nuvlm.planning": (EVERYTHING,),
+    "hpc_nuvlm.bench": (EVERYTHING,),
     "hpc_nuvlm.submission": ("hpc_nuvlm.config",),
     # Work shared by processes, whatever the work is
     "hpc_nuvlm.progress": (),
@@ -110,7 +111,13 @@ HOMES = {
     "onnxruntime": ("hpc_nuvlm/models/onnx_export.py",),
     "typer": ("hpc_nuvlm/cli/",),
     # torch begins at sample.py
-    "torch": ("hpc_nuvlm/sample.py", "hpc_nuvlm/models/", "hpc_nuvlm/engine/", "hpc_nuvlm/planning/shadow.py"),
+    "torch": (
+        "hpc_nuvlm/sample.py",
+        "hpc_nuvlm/models/",
+        "hpc_nuvlm/engine/",
+        "hpc_nuvlm/planning/shadow.py",
+        "hpc_nuvlm/bench/",
+    ),
 }
 # os.environ is read in one file
 ENVIRONMENT_HOME = "hpc_nuvlm/engine/place.py"

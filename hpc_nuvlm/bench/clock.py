@@ -6,6 +6,7 @@ Offline, all queries there at once, by throughput.
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -25,7 +26,7 @@ class Rule(Part):
 
     # Calls before the clock counts: caches fill, code is compiled
     warm_up: PositiveInt = 3
-    # One repeat lasts until both are reached
+    # One repeat has so many calls, and as many more as will last so long by the last call of the warm-up
     least_seconds: float = 2.0
     least_calls: PositiveInt = 10
     repeats: PositiveInt = 5
@@ -52,16 +53,24 @@ class Timing:
         return (self.repeats_s[-1] - self.repeats_s[0]) / 2 / self.seconds
 
 
-def measure(call: Callable[[], object], rule: Rule, settle: Callable[[], None] = lambda: None) -> Timing:
-    """Time a call. `settle` waits until what the call began is done, as on an accelerator it has to."""
+def measure(
+    call: Callable[[], object],
+    rule: Rule,
+    settle: Callable[[], None] = lambda: None,
+    agree: Callable[[float], float] = lambda seconds: seconds,
+) -> Timing:
+    """Time a call. `settle` waits until what the call began is done, as on an accelerator it has to.
+
+    `agree` gives all ranks one number for theirs, since they have to call equally often where they call together.
+    """
     if rule.repeats < FEWEST_REPEATS:
-        raise ValueError(
-            f"rule.repeats is {rule.repeats}; best and worst are dropped, so give at least {FEWEST_REPEATS}"
-        )
-    for _ in range(rule.warm_up):
+        raise ConfigError(f"rule.repeats = {rule.repeats}: best and worst are dropped; give at least {FEWEST_REPEATS}")
+    for _ in range(rule.warm_up - 1):
         call()
     settle()
-    repeats = sorted((_repeat(call, rule, settle) for _ in range(rule.repeats)), key=fmean)[1:-1]
+    last_s = _repeat(call, 1, settle)[0]
+    num_calls = max(rule.least_calls, math.ceil(rule.least_seconds / agree(last_s)))
+    repeats = sorted((_repeat(call, num_calls, settle) for _ in range(rule.repeats)), key=fmean)[1:-1]
     calls = np.concatenate(repeats)
     return Timing(
         tuple(fmean(repeat) for repeat in repeats),
@@ -70,11 +79,10 @@ def measure(call: Callable[[], object], rule: Rule, settle: Callable[[], None] =
     )
 
 
-def _repeat(call: Callable[[], object], rule: Rule, settle: Callable[[], None]) -> list[float]:
+def _repeat(call: Callable[[], object], num_calls: int, settle: Callable[[], None]) -> list[float]:
     """Seconds of each call of one repeat."""
     seconds: list[float] = []
-    begun_s = time.perf_counter()
-    while len(seconds) < rule.least_calls or time.perf_counter() - begun_s < rule.least_seconds:
+    for _ in range(num_calls):
         started_s = time.perf_counter()
         call()
         settle()

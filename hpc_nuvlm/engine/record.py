@@ -116,10 +116,14 @@ def environment(world: World) -> dict:
         "device": torch.cuda.get_device_name() if world.device.type == "cuda" else "cpu",
         "world_size": world.size,
         "packages": versions(),
-        "commit": _git("rev-parse", "HEAD"),
-        "diff": _git("diff", "HEAD"),
+        **commit_and_diff(),
         "started_utc": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
     }
+
+
+def commit_and_diff() -> dict[str, str | None]:
+    """Of the checkout that this code runs from."""
+    return {"commit": _git("rev-parse", "HEAD"), "diff": _git("diff", "HEAD")}
 
 
 def _git(*arguments: str) -> str | None:
