@@ -14,6 +14,7 @@ from statistics import fmean
 
 import numpy as np
 
+from hpc_nuvlm.errors import ConfigError
 from hpc_nuvlm.settings import Part, PositiveInt
 
 PERCENTILES = (50, 90, 99)
