@@ -18,9 +18,10 @@ from hpc_nuvlm.metrics import Estimate, score
 from hpc_nuvlm.models import onnx_export
 from hpc_nuvlm.models.onnx_export import Classify
 from hpc_nuvlm.report.tables import Sheet
+from hpc_nuvlm.runs import load_best, open_run
 from hpc_nuvlm.sample import Samples
 from hpc_nuvlm.store import Dataset, open_dataset
-from hpc_nuvlm.training import load_best, num_views, open_run
+from hpc_nuvlm.training import num_views
 from hpc_nuvlm.views.image import ImageView
 
 # A probability in float32 may differ by this: orders of summation do, by 1e-6 or so

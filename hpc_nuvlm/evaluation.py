@@ -20,9 +20,10 @@ from hpc_nuvlm.models.task import Task
 from hpc_nuvlm.report import tables
 from hpc_nuvlm.report.plots import plot_confusion, plot_reliability, plot_roc
 from hpc_nuvlm.report.predictions import Predictions, published, write_predictions, write_scores
+from hpc_nuvlm.runs import load_best, open_run
 from hpc_nuvlm.slices import by_energy, by_mode, score_slices
 from hpc_nuvlm.store import open_dataset
-from hpc_nuvlm.training import load_best, open_run, samples_of
+from hpc_nuvlm.training import samples_of
 
 OWN, NONE = "own", "none"
 

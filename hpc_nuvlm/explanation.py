@@ -28,9 +28,10 @@ from hpc_nuvlm.rationale import ClaimScores, Ratio, Window, read, read_class, sc
 from hpc_nuvlm.report.explanations import plot_examples
 from hpc_nuvlm.report.predictions import published
 from hpc_nuvlm.report.tables import Sheet, as_markdown, as_table
+from hpc_nuvlm.runs import load_best, open_run, weights_digest
 from hpc_nuvlm.sample import UNLABELLED, Samples
 from hpc_nuvlm.store import open_dataset
-from hpc_nuvlm.training import load_best, open_run, samples_of, weights_digest
+from hpc_nuvlm.training import samples_of
 
 # Which events are taken where not all are: the same for every run
 ORDER_SEED = 0

@@ -7,8 +7,8 @@ from pathlib import Path
 
 from hpc_nuvlm.config import Run
 from hpc_nuvlm.errors import ConfigError
+from hpc_nuvlm.runs import open_run
 from hpc_nuvlm.store import open_dataset
-from hpc_nuvlm.training import open_run
 
 
 def release_run(folder: Path, out: Path | None = None) -> dict:

@@ -26,9 +26,10 @@ from hpc_nuvlm.models.task import Task
 from hpc_nuvlm.report.degradation import Measured, Panel, degradation_table, plot_degradation
 from hpc_nuvlm.report.predictions import published
 from hpc_nuvlm.report.tables import format_estimate
+from hpc_nuvlm.runs import load_best, open_run, weights_digest
 from hpc_nuvlm.sample import Split
 from hpc_nuvlm.store import Dataset, open_dataset
-from hpc_nuvlm.training import load_best, open_run, samples_of, weights_digest
+from hpc_nuvlm.training import samples_of
 from hpc_nuvlm.views.degrade import Degradation, degrade, noise_scale
 
 RESULTS_NAME, PICTURE_NAME = "robustness.json", "robustness.png"

@@ -60,6 +60,7 @@ MAY_IMPORT = {
         "hpc_nuvlm.calibration",
     ),
     # Those that put the parts together, for launch/ and the command line
+    "hpc_nuvlm.runs": (EVERYTHING,),
     "hpc_nuvlm.training": (EVERYTHING,),
     "hpc_nuvlm.study": (EVERYTHING,),
     "hpc_nuvlm.release": (EVERYTHING,),

@@ -8,8 +8,9 @@ from hpc_nuvlm.engine import state
 from hpc_nuvlm.engine.stop import StopRequest
 from hpc_nuvlm.engine.world import World
 from hpc_nuvlm.errors import ConfigError
+from hpc_nuvlm.runs import best_of, load_best, tower_of
 from hpc_nuvlm.store import open_dataset
-from hpc_nuvlm.training import best_of, build_learner, load_best, samples_of, tower_of, train
+from hpc_nuvlm.training import build_learner, samples_of, train
 
 ALONE = World(0, 1, 0, 1, torch.device("cpu"))
 

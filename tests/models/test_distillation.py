@@ -22,10 +22,11 @@ from hpc_nuvlm.event import Hits
 from hpc_nuvlm.models import build_task
 from hpc_nuvlm.models.distillation import Distillation, Teacher, divergence
 from hpc_nuvlm.models.task import evaluating
+from hpc_nuvlm.runs import load_best
 from hpc_nuvlm.sample import UNLABELLED, Batch, join
 from hpc_nuvlm.store import open_dataset
 from hpc_nuvlm.store.pack import pack
-from hpc_nuvlm.training import build_data, build_learner, load_best, train
+from hpc_nuvlm.training import build_data, build_learner, train
 
 # Together, tests of models and their libraries take longer than all others
 pytestmark = pytest.mark.slow
