@@ -17,9 +17,10 @@ from hpc_nuvlm.engine.world import World
 from hpc_nuvlm.metrics import Estimate, score
 from hpc_nuvlm.models import build_task
 from hpc_nuvlm.models.task import Task, evaluating
+from hpc_nuvlm.runs import load_best, open_run
 from hpc_nuvlm.sample import Batch, Samples
 from hpc_nuvlm.store import open_dataset
-from hpc_nuvlm.training import load_best, num_views, open_run, samples_of
+from hpc_nuvlm.training import num_views, samples_of
 
 # Rate of the steps that are timed: so small that weights stay as they are
 NO_RATE = 0.0
