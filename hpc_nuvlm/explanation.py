@@ -48,7 +48,7 @@ class Request:
     # Where thresholds are fitted; None: on the run's validation split
     fitted: Place | None = None
     # Share of right claims, of each kind, that thresholds aim at
-    precision: float = 0.92
+    precision: float = 0.95
     # Events of each split, the first of a fixed permutation; None: all. Where both are one split, thresholds are
     # fitted on the last ones
     num_events: int | None = None

@@ -15,7 +15,7 @@ def parse() -> argparse.Namespace:
     where = "events that tell how sure a claim must be, never those scored; default: the run's validation split"
     parser.add_argument("--thresholds-from", metavar="DATASET:SPLIT", help=where)
     precision = "share of right claims that is aimed at, for each kind of claim"
-    parser.add_argument("--precision", type=float, default=0.92, help=precision)
+    parser.add_argument("--precision", type=float, default=0.95, help=precision)
     parser.add_argument("--events", type=int, metavar="N", help="take N events of each split; default: all")
     parser.add_argument("--out", required=True, type=Path, metavar="FOLDER")
     parser.add_argument("--markdown", type=Path, metavar="FILE", help="also write the tables, as Markdown")
