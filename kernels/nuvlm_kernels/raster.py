@@ -14,6 +14,8 @@ import math
 import numpy as np
 from numba import get_num_threads, njit, prange
 
+from nuvlm_kernels.batch import check_deposits, check_levels, check_output, check_pixels
+
 
 def deposit_views(hits, offsets, projections, origin_mm, pixel_mm, image):
     """Overwrite `image` with the charge of deposits; return (outside, rejected, first_rejected).
@@ -27,8 +29,8 @@ def deposit_views(hits, offsets, projections, origin_mm, pixel_mm, image):
     (E,) the number of hits that are no measurement, `first_rejected` (E,) the index within the event of
     the first of them, or -1.
     """
-    _check_output("image", image, np.float32, image.shape)
-    dropped, arguments = _check_deposits(hits, offsets, projections, origin_mm, pixel_mm, image.shape)
+    check_output("image", image, np.float32, image.shape)
+    dropped, arguments = check_deposits(hits, offsets, projections, origin_mm, pixel_mm, image.shape)
     _deposit_batch(*arguments, image, *dropped)
     return dropped
 
@@ -43,8 +45,8 @@ def pixel_views(hits, offsets, origin, pool, image):
     Row = floor((row - origin) / pool), likewise column. A hit whose plane is not one of the V views is
     rejected too; otherwise what comes back is as of `deposit_views`.
     """
-    _check_output("image", image, np.float32, image.shape)
-    dropped, arguments = _check_pixels(hits, offsets, origin, pool, image.shape)
+    check_output("image", image, np.float32, image.shape)
+    dropped, arguments = check_pixels(hits, offsets, origin, pool, image.shape)
     _pixel_batch(*arguments, image, *dropped)
     return dropped
 
@@ -55,8 +57,8 @@ def deposit_levels(hits, offsets, projections, origin_mm, pixel_mm, edges, level
     Return (outside, saturated, rejected, first_rejected), `saturated` (E, V) being the number of saturated
     pixels. A thread keeps one event's charge, and clears of it what the event lit.
     """
-    dropped, arguments = _check_deposits(hits, offsets, projections, origin_mm, pixel_mm, levels.shape)
-    edges, saturated = _check_levels(edges, levels)
+    dropped, arguments = check_deposits(hits, offsets, projections, origin_mm, pixel_mm, levels.shape)
+    edges, saturated = check_levels(edges, levels)
     _deposit_levels_batch(*arguments, edges, levels, saturated, get_num_threads(), *dropped)
     outside, rejected, first_rejected = dropped
     return outside, saturated, rejected, first_rejected
@@ -64,8 +66,8 @@ def deposit_levels(hits, offsets, projections, origin_mm, pixel_mm, edges, level
 
 def pixel_levels(hits, offsets, origin, pool, edges, levels):
     """As `deposit_levels`, of what `pixel_views` gives."""
-    dropped, arguments = _check_pixels(hits, offsets, origin, pool, levels.shape)
-    edges, saturated = _check_levels(edges, levels)
+    dropped, arguments = check_pixels(hits, offsets, origin, pool, levels.shape)
+    edges, saturated = check_levels(edges, levels)
     _pixel_levels_batch(*arguments, edges, levels, saturated, get_num_threads(), *dropped)
     outside, rejected, first_rejected = dropped
     return outside, saturated, rejected, first_rejected
@@ -89,70 +91,6 @@ def level_edges(curve, full_scale):
     else:
         raise ValueError(f"curve {curve!r} is unknown; use linear, sqrt or log")
     return np.append(edges, np.nextafter(full_scale, np.inf))
-
-
-def _check_deposits(hits, offsets, projections, origin_mm, pixel_mm, shape):
-    """Room for what is dropped, and the arguments in the one form that the kernels are compiled for."""
-    num_events, num_views = shape[:2]
-    columns = _columns(hits, (np.float32,) * 4)
-    offsets = _offsets(offsets, num_events, len(columns[0]))
-    projections = _array("projections", projections, np.float64, (num_views, 2, 3))
-    origin_mm = _array("origin_mm", origin_mm, np.float64, (num_events, num_views, 2))
-    pixel_mm = _array("pixel_mm", pixel_mm, np.float64, (num_views, 2))
-    if not (pixel_mm > 0).all():
-        raise ValueError(f"pixel_mm must be positive, got {pixel_mm.tolist()}")
-    return _nothing_dropped(num_events, num_views), (*columns, offsets, projections, origin_mm, pixel_mm)
-
-
-def _check_pixels(hits, offsets, origin, pool, shape):
-    """As _check_deposits, for readout pixels."""
-    num_events, num_views = shape[:2]
-    columns = _columns(hits, (np.uint8, np.uint16, np.uint16, np.float32))
-    offsets = _offsets(offsets, num_events, len(columns[0]))
-    origin = _array("origin", origin, np.int64, (num_events, num_views, 2))
-    if pool < 1:
-        raise ValueError(f"pool must be 1 or more, got {pool}")
-    return _nothing_dropped(num_events, num_views), (*columns, offsets, origin, int(pool))
-
-
-def _check_levels(edges, levels):
-    """The edges in the form that the kernels are compiled for, and room for the number of saturated pixels."""
-    _check_output("levels", levels, np.uint8, levels.shape)
-    return _array("edges", edges, np.float64, (256,)), np.zeros(levels.shape[:2], np.int64)
-
-
-def _columns(hits, dtypes):
-    columns = tuple(np.ascontiguousarray(column, dtype) for column, dtype in zip(hits, dtypes, strict=True))
-    if any(column.shape != (len(columns[0]),) for column in columns):
-        raise ValueError(f"hits must be columns of equal length, got {[column.shape for column in columns]}")
-    return columns
-
-
-def _offsets(offsets, num_events, num_hits):
-    offsets = _array("offsets", offsets, np.int64, (num_events + 1,))
-    if offsets[0] != 0 or offsets[-1] != num_hits or (np.diff(offsets) < 0).any():
-        raise ValueError(f"offsets must rise from 0 to the number of hits, {num_hits}; got {offsets.tolist()}")
-    return offsets
-
-
-def _array(name, values, dtype, shape):
-    array = np.ascontiguousarray(values, dtype)
-    if array.shape != shape:
-        raise ValueError(f"{name} must have shape {shape}, got {array.shape}")
-    return array
-
-
-def _check_output(name, array, dtype, shape):
-    """Refuse what a kernel could not address as a whole: it is written in place, so it cannot be converted."""
-    if array.dtype != dtype or array.shape != shape or array.ndim != 4 or not array.flags.c_contiguous:
-        raise ValueError(
-            f"{name} must be a contiguous {np.dtype(dtype)} array of shape {shape} (events, views, rows, columns), "
-            f"got {array.dtype} {array.shape}"
-        )
-
-
-def _nothing_dropped(num_events, num_views):
-    return np.zeros((num_events, num_views)), np.zeros(num_events, np.int64), np.full(num_events, -1, np.int64)
 
 
 @njit(cache=True, nogil=True, parallel=True)

@@ -10,7 +10,7 @@ import math
 import numpy as np
 from numba import cuda
 
-from nuvlm_kernels import raster
+from nuvlm_kernels import batch
 
 THREADS = 256
 NO_HIT = np.iinfo(np.int64).max
@@ -19,33 +19,33 @@ NO_HIT = np.iinfo(np.int64).max
 def deposit_views(hits, offsets, projections, origin_mm, pixel_mm, image):
     """As raster.deposit_views."""
     _check_image(image)
-    dropped, arguments = raster._check_deposits(hits, offsets, projections, origin_mm, pixel_mm, image.shape)
+    dropped, arguments = batch.check_deposits(hits, offsets, projections, origin_mm, pixel_mm, image.shape)
     return _run(_deposit_event, arguments, image, dropped)
 
 
 def pixel_views(hits, offsets, origin, pool, image):
     """As raster.pixel_views."""
     _check_image(image)
-    dropped, arguments = raster._check_pixels(hits, offsets, origin, pool, image.shape)
+    dropped, arguments = batch.check_pixels(hits, offsets, origin, pool, image.shape)
     return _run(_pixel_event, arguments, image, dropped)
 
 
 def deposit_levels(hits, offsets, projections, origin_mm, pixel_mm, edges, levels):
     """As raster.deposit_levels."""
-    dropped, arguments = raster._check_deposits(hits, offsets, projections, origin_mm, pixel_mm, levels.shape)
+    dropped, arguments = batch.check_deposits(hits, offsets, projections, origin_mm, pixel_mm, levels.shape)
     return _run_levels(_deposit_event, arguments, edges, levels, dropped)
 
 
 def pixel_levels(hits, offsets, origin, pool, edges, levels):
     """As raster.pixel_levels."""
-    dropped, arguments = raster._check_pixels(hits, offsets, origin, pool, levels.shape)
+    dropped, arguments = batch.check_pixels(hits, offsets, origin, pool, levels.shape)
     return _run_levels(_pixel_event, arguments, edges, levels, dropped)
 
 
 def _check_image(image):
     """As raster does, of an array in memory; one on the device is contiguous, or its maker says so."""
     if isinstance(image, np.ndarray):
-        raster._check_output("image", image, np.float32, image.shape)
+        batch.check_output("image", image, np.float32, image.shape)
     elif image.dtype != np.float32 or image.ndim != 4:
         raise ValueError(f"image must be float32 (events, views, rows, columns), got {image.dtype} {image.shape}")
 
@@ -61,7 +61,7 @@ def _run(kernel, arguments, image, dropped):
 
 def _run_levels(kernel, arguments, edges, levels, dropped):
     """The charge stays on the device."""
-    edges, saturated = raster._check_levels(edges, levels)
+    edges, saturated = batch.check_levels(edges, levels)
     image = cuda.device_array(levels.shape, np.float32)
     outside, rejected, first_rejected = _run(kernel, arguments, image, dropped)
     if len(rejected):
