@@ -16,6 +16,7 @@ from hpc_nuvlm.engine.record import commit_and_diff
 from hpc_nuvlm.engine.world import World
 from hpc_nuvlm.errors import ConfigError, UserError
 from hpc_nuvlm.report.predictions import published
+from hpc_nuvlm.settings import load_settings
 
 # Raised whenever equal settings are measured in another way, so that old and new numbers are not compared
 BENCH_VERSION = 1
@@ -44,8 +45,13 @@ def measure_apart(case: Case, config: Path, overrides: tuple[str, ...]) -> list[
     return json.loads(line.removeprefix(MARK))
 
 
-def measure_here(bench: Bench, name: str, world: World) -> None:
+def load_bench(config: Path, overrides: tuple[str, ...]) -> Bench:
+    return load_settings(Bench, config, overrides)
+
+
+def measure_here(config: Path, overrides: tuple[str, ...], name: str, world: World) -> None:
     """Measure one case in this world, and print its rows for measure_apart."""
+    bench = load_bench(config, overrides)
     case = next((case for case in bench.cases if case.name == name), None)
     if case is None:
         raise ConfigError(f"--case {name}: there are {', '.join(case.name for case in bench.cases)}")

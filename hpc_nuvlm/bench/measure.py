@@ -23,7 +23,8 @@ def measure_case(bench: Bench, case: Case, world: World) -> list[dict]:
     subject = open_subject(bench, case, world)
     if subject.num_events < max(case.sizes):
         raise ConfigError(
-            f"{case.name}: {bench.dataset} has {subject.num_events} events in split {bench.split}, fewer than a batch"
+            f"cases, {case.name}: batches of {max(case.sizes)} events, and {bench.dataset} has {subject.num_events} in "
+            f"its split {bench.split}; set smaller batches, or another split"
         )
     return [row_of(bench, subject, size) for size in case.sizes]
 
