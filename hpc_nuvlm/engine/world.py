@@ -80,7 +80,7 @@ def require_accelerators(place: Place) -> None:
     if accelerators_given() and not torch.cuda.is_available():
         raise ConfigError(
             f"rank {place.rank} on {socket.gethostname()}: Slurm gave accelerators {accelerators_given()}, and torch "
-            f"sees {accelerators()}; look at nuvlm doctor there: a driver, a CUDA build of torch, or --nv of the container"
+            f"sees {accelerators()}; run nuvlm doctor there: driver, CUDA build of torch, or --nv of a container"
         )
 
 
