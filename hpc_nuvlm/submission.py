@@ -75,7 +75,8 @@ def describe_chain(jobs: list[Job], home: Path) -> str:
     for job in jobs:
         lines.append(f"{job.name}=$({' '.join(map(_quoted, job.command(after)))})")
         after = f"${job.name}"
-    scripts = dict.fromkeys(job.script for job in jobs)
+    # The last is read by all of them
+    scripts = dict.fromkeys([*(job.script for job in jobs), Path("slurm/job.sh")])
     return "\n".join([*lines, *(f"\n# {path}\n{_text(home / path)}" for path in scripts)])
 
 

@@ -52,11 +52,14 @@ run() {
 
 # The same job, in the queue again; it continues from its last checkpoint. One that its owner cancelled stays so.
 requeue() {
-  case $(scontrol show job "$SLURM_JOB_ID" | tr ' ' '\n' | sed -n 's/^JobState=//p') in
+  # One task of an array: the number alone may mean the whole array
+  local job=$SLURM_JOB_ID
+  if [ -n "${SLURM_ARRAY_JOB_ID:-}" ]; then job=${SLURM_ARRAY_JOB_ID}_$SLURM_ARRAY_TASK_ID; fi
+  case $(scontrol show job "$job" | tr ' ' '\n' | sed -n 's/^JobState=//p') in
     RUNNING) ;;
     *) return ;;
   esac
-  echo "job $SLURM_JOB_ID: $1; back into the queue (restart $((${SLURM_RESTART_COUNT:-0} + 1)))" >&2
+  echo "job $job: $1; back into the queue (restart $((${SLURM_RESTART_COUNT:-0} + 1)))" >&2
   # Slurm ends this shell then
-  scontrol requeue "$SLURM_JOB_ID" && sleep 60
+  scontrol requeue "$job" && sleep 60
 }

@@ -173,6 +173,7 @@ def validate(job: Fit, position: Position) -> tuple[Position, bool]:
     # Among equal accuracies the later: it has seen more.
     if position.best_score is None or accuracy >= position.best_score:
         position = replace(position, best_score=accuracy, best_step=position.step)
+        settle(job)
         tensors = replace(job.engine.tensors(), moments={})
         if job.world.main:
             folder = state.checkpoint_folder(job.run.folder, position.step, state.BEST)
@@ -188,7 +189,7 @@ def pause(job: Fit, position: Position) -> bool:
 
 def save(job: Fit, position: Position) -> None:
     """Begin to write a checkpoint; it is published, and older ones go, while training continues."""
-    job.watchdog.at(position.step, Doing.SAVING)
+    settle(job)
     require_equal_weights(job, position)
     tensors = job.engine.tensors()
     if job.world.main:

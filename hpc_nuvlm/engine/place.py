@@ -110,6 +110,11 @@ def this_place() -> Place:
     return find_place(os.environ)
 
 
+def accelerators_given() -> str:
+    """What Slurm says that this task has of accelerators; empty where it says nothing."""
+    return os.environ.get("SLURM_STEP_GPUS") or os.environ.get("SLURM_JOB_GPUS") or ""
+
+
 def this_worker() -> Worker:
     return find_worker(os.environ)
 

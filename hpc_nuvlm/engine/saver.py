@@ -19,8 +19,7 @@ class Saver:
         return self.pending is not None and self.pending.done() and self.pending.exception() is not None
 
     def submit(self, write: Callable[..., None], *arguments) -> None:
-        """Write in the background, after what came before; raises what that failed with."""
-        self.settle()
+        """Write in the background; what came before has to be settled."""
         self.pending = self.pool.submit(write, *arguments)
 
     def settle(self) -> None:

@@ -12,7 +12,7 @@ from datetime import timedelta
 import torch
 import torch.distributed as dist
 
-from hpc_nuvlm.engine.place import Place, find_and_export_place, set_defaults
+from hpc_nuvlm.engine.place import Place, accelerators_given, find_and_export_place, set_defaults
 from hpc_nuvlm.errors import ConfigError
 
 POLL_S = 0.1
@@ -60,6 +60,7 @@ def start_world(threads: int | None, meet_within_s: float = 60.0, hang_after_s: 
     torch.set_num_threads(threads)
     quiet_libraries()
     cuda = torch.cuda.is_available()
+    require_accelerators(place)
     if not cuda:
         set_defaults(DS_ACCELERATOR="cpu")
     device = torch.device("cuda", place.local_rank % torch.cuda.device_count()) if cuda else torch.device("cpu")
@@ -72,6 +73,15 @@ def start_world(threads: int | None, meet_within_s: float = 60.0, hang_after_s: 
         "nccl" if cuda else "gloo", store=store, rank=place.rank, world_size=place.size, timeout=patience
     )
     return World(place.rank, place.size, place.local_rank, place.local_size, device)
+
+
+def require_accelerators(place: Place) -> None:
+    """ConfigError where Slurm gave accelerators that torch does not see: it would train on the CPU, and nobody know."""
+    if accelerators_given() and not torch.cuda.is_available():
+        raise ConfigError(
+            f"rank {place.rank} on {socket.gethostname()}: Slurm gave accelerators {accelerators_given()}, and torch "
+            f"sees {accelerators()}; run nuvlm doctor there: driver, CUDA build of torch, or --nv of a container"
+        )
 
 
 def alone() -> World:

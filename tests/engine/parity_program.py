@@ -15,6 +15,7 @@ from hpc_nuvlm.engine import state
 from hpc_nuvlm.engine.loop import Fit, train_step
 from hpc_nuvlm.engine.state import Position
 from hpc_nuvlm.engine.stop import StopRequest
+from hpc_nuvlm.engine.watchdog import Watchdog
 from hpc_nuvlm.engine.world import World, start_world, stop_world
 from hpc_nuvlm.models import build_task
 from hpc_nuvlm.store import open_dataset
@@ -38,7 +39,9 @@ def follow(fields: dict, engine: dict, world: World, checkpoint: Path | None, sa
     fresh = Position(0, 0, plan.fingerprint, plan.seed)
     built, position = build_engine(run, task, world, fresh, checkpoint)
     recorder, losses = Silent(), []
-    job = Fit(run, built, world, training, validation, plan, recorder, StopRequest())
+    stop = StopRequest()
+    watchdog = Watchdog(run.folder, world.rank, world.size, stop, hang_after_s=600, stop_within_s=60)
+    job = Fit(run, built, world, training, validation, plan, recorder, stop, watchdog)
     while position.step < NUM_STEPS:
         position, _ = train_step(job, position)
         losses.append(recorder.loss)

@@ -1,9 +1,10 @@
 import threading
 
 import pytest
+import torch
 
 from hpc_nuvlm.engine.place import Place, free_port
-from hpc_nuvlm.engine.world import meet
+from hpc_nuvlm.engine.world import meet, require_accelerators
 from hpc_nuvlm.errors import ConfigError
 
 
@@ -31,6 +32,15 @@ def test_a_rank_that_finds_no_first_one_says_where_it_looked():
         ConfigError, match=rf"rank 1 cannot meet the others at 127.0.0.1:{(port := free_port())} within 1 s"
     ):
         meet(place(1, 2, port), 1.0)
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="there are accelerators here")
+def test_accelerators_that_slurm_gave_and_torch_does_not_see_are_told(monkeypatch):
+    monkeypatch.setenv("SLURM_STEP_GPUS", "0,1")
+    with pytest.raises(ConfigError, match=r"rank 3 on .*: Slurm gave accelerators 0,1, and torch sees none"):
+        require_accelerators(place(3, 4, 1))
+    monkeypatch.delenv("SLURM_STEP_GPUS")
+    require_accelerators(place(3, 4, 1))
 
 
 def test_ranks_that_all_come_go_on():

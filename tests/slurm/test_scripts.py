@@ -24,7 +24,7 @@ SCONTROL = """#!/bin/sh
 case "$1 $2" in
   "show hostnames") printf "node7\\nnode9\\n" ;;
   "show job") echo "JobId=41 JobState=${STATE:-RUNNING} Reason=None" ;;
-  "requeue 41") echo "requeued 41"; kill -KILL $PPID ;;
+  "requeue "*) echo "requeued $2"; kill -KILL $PPID ;;
 esac
 """
 
@@ -111,6 +111,11 @@ def test_the_exit_code_decides_what_becomes_of_the_job(submit, srun_code, restar
 def test_a_job_that_was_cancelled_is_not_put_back(submit):
     code, out, _ = finish(submit("finetune.sh", SRUN_CODE="75", STATE="CANCELLED"))
     assert code == 75 and "requeued" not in out
+
+
+def test_of_an_array_the_one_task_is_put_back(submit):
+    task = {"SLURM_ARRAY_JOB_ID": "41", "SLURM_ARRAY_TASK_ID": "3", "SRUN_CODE": "75"}
+    assert "requeued 41_3\n" in finish(submit("prepare.sh", "a", "b", **task))[1]
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGUSR1])

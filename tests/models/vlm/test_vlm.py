@@ -260,7 +260,7 @@ def test_the_command_builds_a_base_that_opens_with_the_weights_of_its_seed(run_f
     embedded = build_task(vlm_run(run_fields), num_views=3)
     assert count == sum(p.numel() for p in built.parameters())
     assert all(torch.equal(a, b) for a, b in zip(built.state_dict().values(), embedded.state_dict().values()))
-    with pytest.raises(ConfigError, match="'untrained:huge': no such shape; there are nano, tiny"):
+    with pytest.raises(ConfigError, match="'untrained:huge': no such shape; there are llama32-11b, nano, tiny"):
         build_task(vlm_run(run_fields, base="untrained:huge"), num_views=3)
     with pytest.raises(UserError, match="holds a model already"):
         nano.write_nano(tmp_path / "nano", seed=1)
