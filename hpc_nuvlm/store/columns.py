@@ -58,21 +58,7 @@ class ReadOnlyFile:
             os.close(self._descriptor)
 
 
-class OpenFiles:
-    """The most recently used files, kept open: opening is what a parallel file system is slow at."""
-
-    def __init__(self, limit: int = 256):
-        self._limit = limit
-        self._open = functools.lru_cache(limit)(ReadOnlyFile)
-
-    def __call__(self, path: Path) -> ReadOnlyFile:
-        return self._open(path)
-
-    def __reduce__(self):
-        return OpenFiles, (self._limit,)
-
-
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Column:
     """Where the chunks of a column lie: (num_chunks, 2) first byte in the file, number of bytes."""
 
@@ -81,18 +67,8 @@ class Column:
     num_rows: int
     chunks: np.ndarray
 
-    def read(self, file: ReadOnlyFile, start: int, stop: int) -> np.ndarray:
-        """Rows [start, stop)."""
-        if not 0 <= start <= stop <= self.num_rows:
-            raise ValueError(f"column {self.name!r} has {self.num_rows} rows, [{start}, {stop}) was asked for")
-        rows = np.empty(stop - start, self.dtype)
-        for chunk in range(start // CHUNK_ROWS, -(-stop // CHUNK_ROWS)):
-            first = chunk * CHUNK_ROWS
-            low, high = max(start, first), min(stop, first + CHUNK_ROWS)
-            rows[low - start : high - start] = self._decode(file, chunk)[low - first : high - first]
-        return rows
-
-    def _decode(self, file: ReadOnlyFile, chunk: int) -> np.ndarray:
+    def decode(self, file: ReadOnlyFile, chunk: int) -> np.ndarray:
+        """The rows of a chunk, not to be written to."""
         where = f"column {self.name!r}, chunk {chunk}"
         first_byte, num_bytes = self.chunks[chunk].tolist()
         packed = _checked(file.read(first_byte, num_bytes), where)
@@ -100,6 +76,39 @@ class Column:
         if len(packed) < BLOSC_HEADER_BYTES or BLOSC_HEADER.unpack_from(packed) != (rows.nbytes, len(packed)):
             raise ValueError(f"{where}: is not a blosc block of {rows.nbytes} bytes")
         blosc.decompress(packed, rows)
+        rows.flags.writeable = False
+        return rows
+
+
+class OpenFiles:
+    """The files that were used last, kept open, since opening is what a parallel file system is slow at.
+
+    So are the chunks that were decoded last: the next event in a file often lies in the same ones. 256 of them are what
+    some twenty events have, and at most 16 MiB.
+    """
+
+    def __init__(self, limit: int = 256, chunk_limit: int = 256):
+        self._limits = limit, chunk_limit
+        self._open = functools.lru_cache(limit)(ReadOnlyFile)
+        self._decode = functools.lru_cache(chunk_limit)(
+            lambda path, column, chunk: column.decode(self._open(path), chunk)
+        )
+
+    def __call__(self, path: Path) -> ReadOnlyFile:
+        return self._open(path)
+
+    def __reduce__(self):
+        return OpenFiles, self._limits
+
+    def rows(self, path: Path, column: Column, start: int, stop: int) -> np.ndarray:
+        """Rows [start, stop) of a column."""
+        if not 0 <= start <= stop <= column.num_rows:
+            raise ValueError(f"column {column.name!r} has {column.num_rows} rows, [{start}, {stop}) was asked for")
+        rows = np.empty(stop - start, column.dtype)
+        for chunk in range(start // CHUNK_ROWS, -(-stop // CHUNK_ROWS)):
+            first = chunk * CHUNK_ROWS
+            low, high = max(start, first), min(stop, first + CHUNK_ROWS)
+            rows[low - start : high - start] = self._decode(path, column, chunk)[low - first : high - first]
         return rows
 
 

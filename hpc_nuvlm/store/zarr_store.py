@@ -112,9 +112,8 @@ class ZarrShard:
             self._hit_kind = attributes["hit_kind"]
             self._labels = attributes["labels"]
             self._check_layout(attributes)
-            file = self._files(path)
-            self._offsets = self._columns["offsets"].read(file, 0, shard.events + 1)
-            self._record_offsets = self._columns["record_offsets"].read(file, 0, shard.events + 1)
+            self._offsets = self._rows("offsets", 0, shard.events + 1)
+            self._record_offsets = self._rows("record_offsets", 0, shard.events + 1)
             for offsets, length in (
                 (self._offsets, shard.hits),
                 (self._record_offsets, self._columns["records"].num_rows),
@@ -132,36 +131,35 @@ class ZarrShard:
 
     def read(self, index: int) -> Event:
         """Event `index` of the shard; a StoreError names shard, event and column if it is damaged."""
-        key = ""
+        record = b""
         try:
-            file = self._files(self._path)
-            record = self._columns["records"].read(file, *self._record_offsets[index : index + 2].tolist()).tobytes()
-            key = f" ({read_key(record)})"
+            record = self._rows("records", *self._record_offsets[index : index + 2].tolist()).tobytes()
             start, stop = self._offsets[index : index + 2].tolist()
-            columns = {
-                name: self._decode(name, self._columns[name].read(file, start, stop)) for name in self._hit_columns
-            }
+            columns = {name: self._decode(name, self._rows(name, start, stop)) for name in self._hit_columns}
             return read_record(record, Hits(self._hit_kind, columns))
         except DAMAGE as error:
             raise StoreError(
-                f"{self._path}: event {index}{key} cannot be read: {error}; "
+                f"{self._path}: event {index}{_named(record)} cannot be read: {error}; "
                 "restore the shard from a copy, or pack the dataset again"
             ) from error
 
     def labels(self) -> list[str | None]:
         try:
-            numbers = self._columns["label"].read(self._files(self._path), 0, len(self)).tolist()
+            numbers = self._rows("label", 0, len(self)).tolist()
             return [None if number < 0 else self._labels[number] for number in numbers]
         except DAMAGE as error:
             raise StoreError(f"{self._path}: labels cannot be read: {error}; restore the shard from a copy") from error
 
     def event_keys(self) -> list[str]:
         try:
-            records = self._columns["records"].read(self._files(self._path), 0, int(self._record_offsets[-1])).tobytes()
+            records = self._rows("records", 0, int(self._record_offsets[-1])).tobytes()
             ends = self._record_offsets.tolist()
             return [read_key(records[start:stop]) for start, stop in pairwise(ends)]
         except DAMAGE as error:
             raise StoreError(f"{self._path}: records cannot be read: {error}; restore the shard from a copy") from error
+
+    def _rows(self, name: str, start: int, stop: int) -> np.ndarray:
+        return self._files.rows(self._path, self._columns[name], start, stop)
 
     @property
     def _hit_columns(self) -> list[str]:
@@ -194,6 +192,14 @@ class ZarrShard:
             raise ValueError(
                 f"quanta are {attributes['quanta']}, not those of the manifest: it belongs to another dataset"
             )
+
+
+def _named(record: bytes) -> str:
+    """The key that a record tells, where it can be read, for messages."""
+    try:
+        return f" ({read_key(record)})"
+    except DAMAGE:
+        return ""
 
 
 def shard_name(split: str, index: int, digest: str) -> str:

@@ -1,0 +1,1 @@
+"""What others offer for the same work, and the limits of the machine, measured beside the toolkit in one run."""

@@ -1,0 +1,129 @@
+"""Reading a dataset's zarr shards: against zarr-python on the same files, against decoding alone, and against MDS.
+
+The toolkit gives back whole events, truth and identity parsed and every checksum verified; the peers give columns of hits.
+MDS is the format of MosaicML's streaming, which is compared where it is installed: it brings packages that this toolkit
+does without (pip install --no-deps mosaicml-streaming, and what it then says that it misses).
+"""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Callable
+from itertools import pairwise
+from pathlib import Path
+
+import numpy as np
+import zarr
+from numcodecs import blosc
+
+from hpc_nuvlm.bench.ratios import Ratio, Turns, exactly
+from hpc_nuvlm.store import Dataset, Split
+from hpc_nuvlm.store.columns import CHECKSUM_BYTES, CHUNK_ROWS, ReadOnlyFile, open_columns
+from hpc_nuvlm.store.manifest import Shard
+
+NUM_SHARDS, NUM_RANDOM = 4, 256
+COLUMNS = ("x_mm", "y_mm", "z_mm", "energy_mev")
+
+
+def store_ratios(dataset: Dataset, split: str) -> list[Ratio]:
+    shards = [shard for shard in dataset.manifest.shards if shard.split == split][:NUM_SHARDS]
+    paths = [dataset.folder / shard.file for shard in shards]
+    num_events = sum(shard.events for shard in shards)
+    random = np.random.default_rng(5).permutation(num_events)[:NUM_RANDOM].tolist()
+    groups = [zarr.open_group(zarr.storage.ZipStore(path, mode="r"), mode="r") for path in paths]
+    packed = packed_chunks(paths)
+
+    def one_after_the_other():
+        # Anew each time: what was decoded last would still be there
+        events = dataset.split(split)
+        for number in range(num_events):
+            events[number]
+
+    calls = {
+        "ours, all": one_after_the_other,
+        "zarr-python, all": lambda: [all_by_zarr(group) for group in groups],
+        "decoding alone": lambda: decode(packed),
+        "ours, at random": read_at_random(dataset.split(split), random),
+        "zarr-python, at random": lambda: at_random_by_zarr(groups, shards, random),
+    }
+    mds = mds_of(dataset.split(split), num_events)
+    if mds is not None:
+        calls["MDS, at random"] = lambda: [mds.dataset[number] for number in random]
+    turns = Turns(calls, rounds=9)
+    hits, size = sum(shard.hits for shard in shards), sum(shard.bytes for shard in shards)
+    found = [
+        exactly("bytes of a hit, events' truth with it", "", size / hits),
+        exactly("bytes of a hit, its columns alone", "", sum(map(len, packed)) / hits, at_most=3.6),
+        turns.times_as_fast("ours, all", "zarr-python, all", "events one after the other", at_least=3),
+        turns.times_as_fast("ours, all", "decoding alone", "events one after the other", at_least=0.6),
+        turns.times_as_fast("ours, at random", "zarr-python, at random", "events at random", at_least=8),
+    ]
+    if mds is not None:
+        found += [
+            turns.times_as_fast("ours, at random", "MDS, at random", "events at random", at_least=0.5),
+            exactly("bytes", "MDS", size / mds.num_bytes, at_most=0.5),
+        ]
+    return found
+
+
+def read_at_random(events: Split, numbers: list[int]) -> Callable[[], None]:
+    def read():
+        for number in numbers:
+            events[number]
+
+    return read
+
+
+def all_by_zarr(group: zarr.Group) -> list[dict[str, np.ndarray]]:
+    """As fast as it goes: whole columns, cut into events."""
+    offsets = group["offsets"][:].tolist()
+    columns = {name: group[name][:] for name in COLUMNS}
+    return [{name: column[start:stop] for name, column in columns.items()} for start, stop in pairwise(offsets)]
+
+
+def at_random_by_zarr(groups: list[zarr.Group], shards: list[Shard], numbers: list[int]) -> None:
+    ends = np.cumsum([shard.events for shard in shards])
+    offsets = [group["offsets"][:] for group in groups]
+    for number in numbers:
+        which = int(np.searchsorted(ends, number, side="right"))
+        place = number - int(ends[which]) + shards[which].events
+        start, stop = offsets[which][place : place + 2].tolist()
+        for name in COLUMNS:
+            groups[which][name][start:stop]
+
+
+def packed_chunks(paths: list[Path]) -> list[bytes]:
+    """The compressed chunks of the columns of hits, in memory."""
+    found = []
+    for path in paths:
+        file, (_, columns) = ReadOnlyFile(path), open_columns(path)
+        for name in COLUMNS:
+            found += [file.read(first, size)[:-CHECKSUM_BYTES] for first, size in columns[name].chunks.tolist()]
+    return found
+
+
+def decode(packed: list[bytes]) -> None:
+    rows = np.empty(CHUNK_ROWS, np.int32)
+    for chunk in packed:
+        blosc.decompress(chunk, rows)
+
+
+class Mds:
+    """The same events as an MDS dataset, one blosc block of 16-bit columns an event where they fit, as an array else."""
+
+    def __init__(self, events: Split, num_events: int):
+        from streaming import MDSWriter, StreamingDataset
+
+        self._folder = tempfile.TemporaryDirectory()
+        with MDSWriter(out=self._folder.name, columns={"hits": "ndarray"}) as writer:
+            for number in range(num_events):
+                writer.write({"hits": np.stack([events[number].hits[name] for name in COLUMNS])})
+        self.num_bytes = sum(path.stat().st_size for path in Path(self._folder.name).rglob("*.mds"))
+        self.dataset = StreamingDataset(local=self._folder.name, batch_size=1)
+
+
+def mds_of(events: Split, num_events: int) -> Mds | None:
+    try:
+        return Mds(events, num_events)
+    except ImportError:
+        return None
