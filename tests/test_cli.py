@@ -156,3 +156,12 @@ def test_the_installed_command_answers():
     command = Path(sys.executable).parent / "nuvlm"
     done = subprocess.run([command, "--version"], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == __version__
+
+
+def test_help_imports_nothing_that_it_does_not_need():
+    program = (
+        "import sys, hpc_nuvlm.cli;"
+        "print([one for one in ('numpy', 'numba', 'torch', 'zarr', 'pydantic', 'transformers') if one in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"

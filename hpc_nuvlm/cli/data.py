@@ -1,4 +1,4 @@
-"""Commands that make datasets, and look at them."""
+"""Commands that make datasets, and look at them. Each imports what it works with: `nuvlm --help` needs none of it."""
 
 from __future__ import annotations
 
@@ -8,31 +8,19 @@ import sys
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
 from rich.progress import MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from rich.table import Column, Table
 
-from hpc_nuvlm import formats, store
-from hpc_nuvlm.arguments import SPLIT, SPLIT_BESIDE_TEST, export_view, find_format, parse_classes, parse_split
 from hpc_nuvlm.cli.app import JsonOption, OverridesArgument, app, console
-from hpc_nuvlm.config import load_settings
-from hpc_nuvlm.detector import detector_folder, load_detector
-from hpc_nuvlm.engine.place import Worker, cpu_cores
-from hpc_nuvlm.engine.stop import StopRequest
 from hpc_nuvlm.errors import UserError
-from hpc_nuvlm.event import CHARGE_COLUMN
-from hpc_nuvlm.packing import pictures
-from hpc_nuvlm.simulate.settings import Simulation
-from hpc_nuvlm.simulation import simulation_work
-from hpc_nuvlm.store import Split
-from hpc_nuvlm.store.manifest import Manifest, describe_manifest
-from hpc_nuvlm.store.pack import pack as pack_events
-from hpc_nuvlm.store.tar_store import export as export_tars
-from hpc_nuvlm.views.image import ImageView
-from hpc_nuvlm.workers import run
+
+if TYPE_CHECKING:
+    from hpc_nuvlm.store import Split
+    from hpc_nuvlm.store.manifest import Manifest
 
 DatasetArgument = Annotated[Path, typer.Argument(help="Folder that holds manifest.json.")]
 
@@ -41,9 +29,7 @@ DatasetArgument = Annotated[Path, typer.Argument(help="Folder that holds manifes
 def pack(
     paths: Annotated[list[Path], typer.Argument(help="Event files, or folders of them.")],
     out: Annotated[Path, typer.Option(help="Folder of the new dataset.")],
-    format: Annotated[
-        str | None, typer.Option(help=f"One of {', '.join(formats.FORMATS)}; found out if not given.")
-    ] = None,
+    format: Annotated[str | None, typer.Option(help="dune_cvn or edepsim_hdf5; found out if not given.")] = None,
     detector: Annotated[
         str | None, typer.Option(help="Name in configs/detectors; the format's own if not given.")
     ] = None,
@@ -57,6 +43,12 @@ def pack(
     overwrite: Annotated[bool, typer.Option(help="Replace the dataset that the folder holds.")] = False,
 ) -> None:
     """Read foreign event files into a dataset of sharded zarr archives."""
+    from hpc_nuvlm import formats
+    from hpc_nuvlm.arguments import SPLIT, SPLIT_BESIDE_TEST, find_format, parse_classes, parse_split
+    from hpc_nuvlm.detector import detector_folder, load_detector
+    from hpc_nuvlm.store.manifest import describe_manifest
+    from hpc_nuvlm.store.pack import pack as pack_events
+
     found = find_format(format, paths)
     name = detector or found.default_detector
     fractions = parse_split(split or (SPLIT_BESIDE_TEST if test else SPLIT))
@@ -85,6 +77,13 @@ def simulate(
     overwrite: Annotated[bool, typer.Option(help="Replace another dataset that the folder holds.")] = False,
 ) -> None:
     """Simulate neutrino events in a detector into a dataset; started again, it continues what was interrupted."""
+    from hpc_nuvlm.config import load_settings
+    from hpc_nuvlm.engine.place import Worker, cpu_cores
+    from hpc_nuvlm.engine.stop import StopRequest
+    from hpc_nuvlm.simulate.settings import Simulation
+    from hpc_nuvlm.simulation import simulation_work
+    from hpc_nuvlm.workers import run
+
     stop = StopRequest().install()
     settings = load_settings(Simulation, config, tuple(overrides or ()))
     work = simulation_work(settings, shlex.join(["nuvlm", "simulate", str(config), *(overrides or ())]))
@@ -111,6 +110,8 @@ def simulate_validate(
 @app.command()
 def inspect(dataset: DatasetArgument, as_json: JsonOption = False) -> None:
     """Show what a dataset holds: events, hits, charge, labels, views, shards, bytes."""
+    from hpc_nuvlm import store
+
     opened = store.open_dataset(dataset)
     report = {name: inspect_split(opened.split(name), opened.manifest, name) for name in opened.splits}
     detector = opened.manifest.detector
@@ -132,6 +133,8 @@ def inspect(dataset: DatasetArgument, as_json: JsonOption = False) -> None:
 @app.command()
 def verify(dataset: DatasetArgument, as_json: JsonOption = False) -> None:
     """Read every byte and compare it with the checksums; names damaged shards and the events lost with them."""
+    from hpc_nuvlm import store
+
     problems = store.verify(dataset)
     num_shards = len(store.open_dataset(dataset).manifest.shards)
     if as_json:
@@ -157,6 +160,13 @@ def export(
     full_scale: Annotated[float, typer.Option(help="Charge that becomes 255.")] = 255.0,
 ) -> None:
     """Write a dataset's images as standard WebDataset tars, for any other tool."""
+    from hpc_nuvlm import store
+    from hpc_nuvlm.arguments import export_view
+    from hpc_nuvlm.packing import pictures
+    from hpc_nuvlm.store.manifest import describe_manifest
+    from hpc_nuvlm.store.tar_store import export as export_tars
+    from hpc_nuvlm.views.image import ImageView
+
     if to != "webdataset":
         raise UserError(f"--to {to!r}: only webdataset can be written")
     opened = store.open_dataset(dataset)
@@ -176,6 +186,8 @@ def counted(number: int, advance: Callable[[int], None]) -> Iterator[int]:
 
 
 def inspect_split(split: Split, manifest: Manifest, name: str) -> dict:
+    from hpc_nuvlm.event import CHARGE_COLUMN
+
     shards = [shard for shard in manifest.shards if shard.split == name]
     num_events, num_bytes = len(split), sum(shard.bytes for shard in shards)
     charge = sum(float(split[number].hits.charge.sum(dtype=float)) for number in range(num_events))

@@ -1,4 +1,4 @@
-"""Commands before a training is queued, and to queue it."""
+"""Commands before a training is queued, and to queue it. Each imports what it works with."""
 
 from __future__ import annotations
 
@@ -10,8 +10,6 @@ import typer
 from rich.console import Console
 
 from hpc_nuvlm.cli.app import ConfigArgument, JsonOption, OverridesArgument, app, console
-from hpc_nuvlm.config import load_run
-from hpc_nuvlm.submission import Size, chain_of, describe_chain, send_chain
 
 
 @app.command()
@@ -25,7 +23,7 @@ def plan(
     as_json: JsonOption = False,
 ) -> None:
     """Tell what a training needs before it is queued: memory, hours, disk; exit code 1 if it will not fit."""
-    # Seconds of imports that no other command needs
+    from hpc_nuvlm.config import load_run
     from hpc_nuvlm.planning import Place, device_named
     from hpc_nuvlm.planning import plan as work_out
     from hpc_nuvlm.planning.sheets import as_fields, plan_sheets
@@ -50,8 +48,8 @@ def validate_run(
     overrides: OverridesArgument = None,
 ) -> None:
     """Look a training over before it is queued: configuration, data, leakage, one real batch, the job."""
-    # Seconds of imports that no other command needs
     from hpc_nuvlm.checking import check
+    from hpc_nuvlm.config import load_run
 
     changes = tuple(overrides or ())
     for what, finding in check(load_run(config, changes), config, changes, Path.cwd()):
@@ -88,6 +86,9 @@ def submit(
     go: Annotated[bool, typer.Option("--go/--print", help="Submit, or print what would be submitted.")] = False,
 ) -> None:
     """Put a training into the queue of a Slurm cluster: simulation before and scores after, if asked for."""
+    from hpc_nuvlm.config import load_run
+    from hpc_nuvlm.submission import Size, chain_of, describe_chain, send_chain
+
     asked = Size(nodes, tasks_per_node, gpus_per_task, time, tuple(option or ()))
     changes = tuple(overrides or ())
     jobs = chain_of(config, changes, load_run(config, changes), asked, simulate, score)

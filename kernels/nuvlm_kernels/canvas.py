@@ -14,7 +14,7 @@ class Canvas:
 
     def __init__(self, num_events, num_views, num_rows, num_columns):
         self.image = np.zeros((num_events, num_views, num_rows, num_columns), np.float32)
-        self._lit = np.empty((num_events, 1), np.int64)
+        self._lit = np.empty((num_events, 1), np.int32)
         self._num_lit = np.zeros(num_events, np.int64)
 
     def deposit_views(self, hits, offsets, projections, origin_mm, pixel_mm):
@@ -33,9 +33,9 @@ class Canvas:
 
     def _make_room(self, offsets):
         """For every pixel that an event of so many hits can light; what is lit now stays known."""
-        most = int(np.diff(offsets).max(initial=0)) * self.image.shape[1]
+        most = int(np.diff(offsets).max(initial=0)) * self.image.shape[1] + 1
         if most > self._lit.shape[1]:
-            larger = np.empty((len(self._lit), most), np.int64)
+            larger = np.empty((len(self._lit), most), np.int32)
             larger[:, : self._lit.shape[1]] = self._lit
             self._lit = larger
 

@@ -1,4 +1,4 @@
-"""Events to measure on: a batch of equally many hits, thinned from a dataset's events, all of them inside the picture."""
+"""Events to measure on: thinned from a dataset's to equally many hits, all of them inside of their pictures."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ HITS_PER_EVENT = 4975
 
 @dataclass(frozen=True)
 class Hits:
-    """Deposits of a batch of events, as rasterizers take them, and the window of each view, in pixels of the readout."""
+    """Deposits of a batch of events, as rasterizers take them, and the window that each view shows."""
 
     columns: tuple[np.ndarray, ...]  # x_mm, y_mm, z_mm, energy_mev: float32 (N,)
     offsets: np.ndarray  # int64 (E + 1,)

@@ -1,7 +1,7 @@
 """Reading a dataset's zarr shards: against zarr-python on the same files, against decoding alone, and against MDS.
 
-The toolkit gives back whole events, truth and identity parsed and every checksum verified; the peers give columns of hits.
-MDS is the format of MosaicML's streaming, which is compared where it is installed: it brings packages that this toolkit
+The toolkit gives back whole events, truth and identity parsed and every checksum verified; the peers give columns of
+hits. MDS is the format of MosaicML's streaming, compared where that is installed: it brings packages that this toolkit
 does without (pip install --no-deps mosaicml-streaming, and what it then says that it misses).
 """
 
@@ -109,7 +109,7 @@ def decode(packed: list[bytes]) -> None:
 
 
 class Mds:
-    """The same events as an MDS dataset, one blosc block of 16-bit columns an event where they fit, as an array else."""
+    """The same events as an MDS dataset: one array of four columns each."""
 
     def __init__(self, events: Split, num_events: int):
         from streaming import MDSWriter, StreamingDataset
