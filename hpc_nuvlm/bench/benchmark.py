@@ -62,14 +62,17 @@ def measure_here(config: Path, overrides: tuple[str, ...], name: str, world: Wor
 
 def record_of(bench: Bench, rows: list[dict]) -> dict:
     """All that is needed to read the numbers, and to take them again."""
+    return measured_here(bench.title) | {"settings": bench.model_dump(mode="json"), "rows": rows}
+
+
+def measured_here(title: str) -> dict:
+    """What a record says of where it was made, when, and by which code."""
     return {
         "bench_version": BENCH_VERSION,
-        "title": bench.title,
+        "title": title,
         "measured_utc": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
         "system": doctor(Path()),
         **commit_and_diff(),
-        "settings": bench.model_dump(mode="json"),
-        "rows": rows,
     }
 
 

@@ -55,20 +55,25 @@ class Turns:
 
     def times_as_fast(self, ours: str, peer: str, what: str, at_least: float | None = None) -> Ratio:
         """How many of ours are done in the time of one of the peer's."""
-        return _ratio(self.seconds[peer] / self.seconds[ours], what, peer, at_least=at_least)
+        return of_rounds(self.seconds[peer] / self.seconds[ours], what, peer, at_least=at_least)
 
     def times_as_long(self, ours: str, limit: tuple[str, ...], what: str, at_most: float | None = None) -> Ratio:
         """Ours against what several calls take together, which it cannot be faster than."""
         together = sum(self.seconds[name] for name in limit)
-        return _ratio(self.seconds[ours] / together, what, " + ".join(limit), at_most=at_most)
-
-    def median_s(self, name: str) -> float:
-        return float(np.median(self.seconds[name]))
+        return of_rounds(self.seconds[ours] / together, what, " + ".join(limit), at_most=at_most)
 
 
-def exactly(what: str, against: str, value: float, at_least: float | None = None, at_most: float | None = None):
+def exactly(
+    what: str, against: str, value: float, at_least: float | None = None, at_most: float | None = None
+) -> Ratio:
     """A ratio that has no spread, as of sizes."""
     return Ratio(what, against, value, value, value, at_least, at_most)
+
+
+def of_rounds(rounds: np.ndarray, what: str, against: str, at_least: float | None = None, at_most: float | None = None):
+    """The median over rounds of a number that each of them gave, with its quartiles."""
+    low, value, high = np.percentile(rounds, QUARTILES).tolist()
+    return Ratio(what, against, value, low, high, at_least, at_most)
 
 
 def ratio_sheet(title: str, ratios: list[Ratio], note: str = "") -> Sheet:
@@ -83,11 +88,6 @@ def _verdict(ratio: Ratio) -> str:
     if not ratio.target:
         return ""
     return "reached" if ratio.met else "not reached"
-
-
-def _ratio(rounds: np.ndarray, what: str, against: str, **promised: float | None) -> Ratio:
-    low, value, high = np.percentile(rounds, QUARTILES).tolist()
-    return Ratio(what, against, value, low, high, **promised)
 
 
 def _repeats(call: Callable[[], object], least_seconds: float) -> int:

@@ -8,6 +8,7 @@ from pathlib import Path
 from rich.console import Console
 
 from hpc_nuvlm.bench.benchmark import benchmark, load_bench, read_record, write_record
+from hpc_nuvlm.bench.ratios import Ratio, ratio_sheet
 from hpc_nuvlm.bench.sheets import comparison_sheet, cost_sheet, stage_sheet
 from hpc_nuvlm.report.tables import Sheet, as_table
 
@@ -25,6 +26,11 @@ def run_and_show(config: Path, overrides: tuple[str, ...], out: Path | None) -> 
 
 def compare(before: Path, after: Path) -> None:
     show([comparison_sheet(read_record(before), read_record(after))])
+
+
+def show_ratios(title: str, ratios: list[Ratio]) -> None:
+    note = "" if ratios else "Nothing was compared: the peer is not installed"
+    show([ratio_sheet(title, ratios, note)])
 
 
 def show(sheets: list[Sheet]) -> None:

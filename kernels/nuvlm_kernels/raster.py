@@ -139,7 +139,7 @@ def _deposit_event(x_mm, y_mm, z_mm, charge, projections, origin_mm, pixel_mm, i
     return rejected, first_rejected, num_touched
 
 
-# Loops without branches, over contiguous columns: the compiler does eight hits at once, four times as fast as one by one
+# Loops without branches over contiguous columns, of which the compiler does eight hits at once: four times as fast
 
 
 @njit(cache=True, nogil=True)

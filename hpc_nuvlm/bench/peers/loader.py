@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from hpc_nuvlm.bench.ratios import Ratio, Turns, exactly
+from hpc_nuvlm.bench.ratios import Ratio, Turns, exactly, of_rounds
 from hpc_nuvlm.config import View, load_run
 from hpc_nuvlm.models import build_task
 from hpc_nuvlm.models.task import evaluating
@@ -62,8 +62,7 @@ def loader_ratios(dataset: Dataset, split: str) -> list[Ratio]:
 
 
 def rate(turns: Turns, name: str, at_least: float | None = None) -> Ratio:
-    low, value, high = np.percentile(BATCH / turns.seconds[name], (25, 50, 75)).tolist()
-    return Ratio(f"2 x 512 x 512, {name.split(', ')[1]}", "events/s, one thread", value, low, high, at_least)
+    return of_rounds(BATCH / turns.seconds[name], f"events/s, {name}", "one thread, disk to batch", at_least=at_least)
 
 
 def one_batch(samples: Samples, order: Iterator[np.ndarray]) -> Callable[[], object]:

@@ -11,7 +11,7 @@ from numba import njit
 from PIL import Image
 
 from hpc_nuvlm.bench.peers.events import Hits, hits_in_pictures
-from hpc_nuvlm.bench.ratios import Ratio, Turns, exactly
+from hpc_nuvlm.bench.ratios import Ratio, Turns, exactly, of_rounds
 from hpc_nuvlm.store import Dataset
 from nuvlm_kernels import raster
 from nuvlm_kernels.canvas import Canvas
@@ -101,8 +101,7 @@ def tile_ratios(hits: Hits) -> list[Ratio]:
 
     turns = Turns({"ours": ours, "PIL, resized and normalized": theirs}, rounds=7)
     ratio = turns.seconds["PIL, resized and normalized"] / few / (turns.seconds["ours"] / hits.num_events)
-    low, value, high = np.percentile(ratio, (25, 50, 75)).tolist()
-    return [Ratio("560-pixel tiles from hits", "PIL, resized and normalized", value, low, high, at_least=100)]
+    return [of_rounds(ratio, "560-pixel tiles from hits", "PIL, resized and normalized", at_least=100)]
 
 
 def processed(picture: np.ndarray) -> np.ndarray:

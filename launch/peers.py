@@ -1,0 +1,44 @@
+"""Compare the toolkit with peers and limits: python launch/peers.py raster store --data datasets/simulated-bench"""
+
+import argparse
+import os
+import sys
+from pathlib import Path
+
+# One thread each: before numba is imported, which reads it once
+os.environ["NUMBA_NUM_THREADS"] = "1"
+
+from hpc_nuvlm.errors import UserError
+
+
+def parse() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("subjects", nargs="*", help="raster, store, loader, scoring, training, start; all if none is")
+    parser.add_argument("--data", type=Path, required=True, help="dataset of the modular detector")
+    parser.add_argument("--split", default="train")
+    parser.add_argument("--out", type=Path, metavar="FILE", help="record to write")
+    return parser.parse_args()
+
+
+def main() -> int:
+    arguments = parse()
+    try:
+        from hpc_nuvlm.engine.world import start_world, stop_world
+
+        world = start_world(threads=1)
+        from hpc_nuvlm.bench.benchmark import write_record
+        from hpc_nuvlm.bench.peers.run import run_peers
+        from hpc_nuvlm.bench.show import show_ratios
+
+        record = run_peers(arguments.subjects, arguments.data, arguments.split, world, show_ratios)
+        if arguments.out is not None:
+            write_record(record, arguments.out)
+        stop_world()
+        return 0
+    except UserError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return error.exit_code
+
+
+if __name__ == "__main__":
+    sys.exit(main())
