@@ -9,7 +9,7 @@ ON_DATASET := data.dataset=$(DATASET)
 TRAIN := $(BIN)/deepspeed --num_accelerators 2 launch/train.py
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
-.PHONY: install test fast faults demo demo-data demo-cnn demo-nano demo-table nano science science-modular science-dune control lint clean
+.PHONY: install test fast faults bench bench-data demo demo-data demo-cnn demo-nano demo-table nano science science-modular science-dune control lint clean
 
 install: $(BIN)/.installed
 
@@ -27,6 +27,19 @@ fast: install
 faults: install
 	rm -rf build/faults
 	$(BIN)/python -m tests.faults.soak build/faults
+
+# What models cost, and how the toolkit compares with peers and limits; records in build/bench
+bench: bench-data
+	$(BIN)/python launch/peers.py --data datasets/simulated-bench --out build/bench/peers.json
+	$(BIN)/python launch/benchmark.py configs/bench/families.yaml --out build/bench/families.json
+	$(BIN)/python launch/benchmark.py configs/bench/scaling.yaml --out build/bench/scaling.json
+
+bench-data: install
+	test -f datasets/simulated-bench/manifest.json || $(BIN)/nuvlm simulate configs/simulate-paper.yaml --out datasets/simulated-bench events=2400
+	$(TRAIN) configs/cnn-dune.yaml folder=runs/bench-cnn $(ON_MODULAR) 'view={size: [128, 128], pool: 4, crop: centroid, full_scale: 25.5}' schedule.epochs=3
+	$(TRAIN) configs/vit-dune.yaml folder=runs/bench-vit $(ON_MODULAR) 'view={size: [128, 128], pool: 4, crop: centroid, full_scale: 25.5}' schedule.epochs=2
+
+ON_MODULAR := data.dataset=datasets/simulated-bench 'augment={symmetries: true, gain: 0.1, dropout: 0.05}'
 
 # DATA: the folder of DUNE CVN pixel maps that holds labels.csv, dataset1000/ and highstats/
 demo: demo-data demo-cnn demo-nano demo-table

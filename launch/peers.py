@@ -1,12 +1,8 @@
 """Compare the toolkit with peers and limits: python launch/peers.py raster store --data datasets/simulated-bench"""
 
 import argparse
-import os
 import sys
 from pathlib import Path
-
-# One thread each: before numba is imported, which reads it once
-os.environ["NUMBA_NUM_THREADS"] = "1"
 
 from hpc_nuvlm.errors import UserError
 

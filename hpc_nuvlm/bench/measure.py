@@ -76,6 +76,8 @@ def flops_of(subject: Subject, batch) -> int:
 
 
 def precision_of(subject: Subject) -> str:
+    if subject.case.form != "torch":
+        return {"onnx": "fp32, onnx", "int8": "int8, onnx"}[subject.case.form]
     return "nf4" if getattr(subject.run.model, "nf4", False) else subject.run.engine.precision
 
 

@@ -27,8 +27,12 @@ class Case(Part):
     set: dict[str, Any] = Field({})
     # A finished run of it, whose weights are measured and whose accuracy is told; None: random weights
     run: Path | None = None
+    # Whether accuracy is told of weights that are no run's, as those of a pretrained model
+    judged: bool = False
     # label: probabilities of the classes; explain: these and a text; train: a training step
     asked: Literal["label", "explain", "train"] = "label"
+    # onnx, int8: exported by `nuvlm export-onnx`, and computed by onnxruntime
+    form: Literal["torch", "onnx", "int8"] = "torch"
     # single: one event after the other; offline: batches, all events there at once
     scenario: Literal["single", "offline"] = "offline"
     # Processes that share the work, each with a batch of its own
@@ -40,6 +44,12 @@ class Case(Part):
     def _single_means_one(self):
         if self.scenario == "single" and (self.asked == "train" or self.batches not in ((1,), (32,))):
             raise ValueError("scenario single asks for one event at a time; set scenario=offline to give batches")
+        return self
+
+    @model_validator(mode="after")
+    def _exported_are_runs(self):
+        if self.form != "torch" and (self.run is None or self.asked != "label" or self.ranks > 1):
+            raise ValueError(f"form {self.form} is that of a finished run, asked for labels by one process; set run")
         return self
 
     @property

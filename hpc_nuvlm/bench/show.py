@@ -10,6 +10,7 @@ from rich.console import Console
 from hpc_nuvlm.bench.benchmark import benchmark, load_bench, read_record, write_record
 from hpc_nuvlm.bench.ratios import Ratio, ratio_sheet
 from hpc_nuvlm.bench.sheets import comparison_sheet, cost_sheet, stage_sheet
+from hpc_nuvlm.report.costs import plot_pareto, plot_scaling, plot_stages
 from hpc_nuvlm.report.tables import Sheet, as_table
 
 # A log file has no width of its own, and a wrapped table cannot be read
@@ -22,6 +23,15 @@ def run_and_show(config: Path, overrides: tuple[str, ...], out: Path | None) -> 
     show([cost_sheet(record), stage_sheet(record)])
     if out is not None:
         write_record(record, out)
+        draw(record, out)
+
+
+def draw(record: dict, out: Path) -> None:
+    """Pictures beside the record, where there is something to show: RECORD-pareto.png, -stages.png, -scaling.png."""
+    path = {kind: out.with_name(f"{out.stem}-{kind}.png") for kind in ("pareto", "stages", "scaling")}
+    plot_pareto(path["pareto"], record["rows"], record["title"])
+    plot_stages(path["stages"], record["rows"], record["title"])
+    plot_scaling(path["scaling"], record["rows"], record["title"])
 
 
 def compare(before: Path, after: Path) -> None:

@@ -46,6 +46,11 @@ def open_subject(bench: Bench, case: Case, world: World) -> Subject:
     dataset = open_dataset(bench.dataset)
     views = num_views(run, dataset) if case.run is None else dataset.manifest.detector.num_views
     task = build_task(run, views) if case.run is None else load_best(run, views)
+    if case.form != "torch":
+        # onnxruntime is an extra, and cases of torch do without
+        from hpc_nuvlm.bench.exported import Exported
+
+        task = Exported(task, case.run, case.form)
     return Subject(case, run, task.to(world.device), samples_of(run, dataset, bench.split), world)
 
 
@@ -97,7 +102,7 @@ def settle_of(world: World) -> Callable[[], None]:
 
 def accuracy_of(subject: Subject, size: int) -> Estimate | None:
     """Of the very weights that are timed; None for random ones."""
-    if subject.case.run is None:
+    if subject.case.run is None and not subject.case.judged:
         return None
     found = predict(subject.task, subject.samples, subject.world, size)
     return score(found.truth, np.exp(found.log_probability), subject.run.data.classes).accuracy

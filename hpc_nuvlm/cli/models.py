@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from hpc_nuvlm.cli.app import app, console
+from hpc_nuvlm.cli.app import OverridesArgument, app, console
 
 
 @app.command()
@@ -58,3 +58,15 @@ def export_onnx(
         console.print(f"{out}: not written: {failure}", highlight=False, soft_wrap=True)
     if failures:
         raise typer.Exit(1)
+
+
+@app.command()
+def bench(
+    config: Annotated[Path, typer.Argument(help="YAML file of a benchmark, as configs/bench/families.yaml.")],
+    overrides: OverridesArgument = None,
+    out: Annotated[Path | None, typer.Option(help="Record to write, and pictures beside it.")] = None,
+) -> None:
+    """Measure what models cost: seconds, memory, operations and energy of an event, and where the time goes."""
+    from hpc_nuvlm.bench.show import run_and_show
+
+    run_and_show(config, tuple(overrides or ()), out)

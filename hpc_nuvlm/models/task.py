@@ -15,8 +15,8 @@ from pathlib import Path
 
 import torch
 from torch import nn
-from torch.utils.flop_counter import FlopCounterMode
 
+from hpc_nuvlm.models.operations import counting_operations
 from hpc_nuvlm.sample import Batch
 
 
@@ -74,7 +74,7 @@ class Task(nn.Module, ABC):
 
     def flops(self, batch: Batch) -> int:
         """Floating-point operations of one forward pass of the loss, a multiply-add counted as two."""
-        with FlopCounterMode(display=False) as counter, torch.no_grad():
+        with counting_operations() as counter, torch.no_grad():
             self.loss(batch)
         return counter.get_total_flops()
 

@@ -15,23 +15,14 @@ from torch import nn
 from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
-from torch.utils.flop_counter import FlopCounterMode, sdpa_backward_flop_count, sdpa_flop_count
 
+from hpc_nuvlm.models.operations import counting_operations
 from hpc_nuvlm.models.task import Task
 from hpc_nuvlm.sample import Batch
 
 DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16}
 # NF4: 4 bits a weight; for every 64 an 8-bit scale, for every 256 of those a 32-bit one (arXiv:2305.14314, section 3)
 NF4_BYTES = 0.5 + 1 / 64 + 4 / (64 * 256)
-# Torch knows the operations of fused attention on CUDA alone
-FUSED_ATTENTION = {
-    torch.ops.aten._scaled_dot_product_flash_attention_for_cpu: (
-        lambda query, key, value, *_, **__: sdpa_flop_count(query, key, value)
-    ),
-    torch.ops.aten._scaled_dot_product_flash_attention_for_cpu_backward: (
-        lambda gradient, query, key, value, *_, **__: sdpa_backward_flop_count(gradient, query, key, value)
-    ),
-}
 
 
 @dataclass(frozen=True)
@@ -90,7 +81,7 @@ def step(task: Task, batch: Batch, precision: str) -> Step:
     with FakeTensorMode(allow_non_fake_inputs=True):
         give_shadows(task, DTYPES[precision])
         live.leave_out([*task.parameters(), *task.buffers()])
-        with FlopCounterMode(display=False, custom_mapping=FUSED_ATTENTION) as flops, live:
+        with counting_operations() as flops, live:
             task.train()
             task.loss(batch).sum().backward()
         gradients = sum(one.grad.nbytes for one in task.parameters() if one.grad is not None)

@@ -8,12 +8,12 @@ import torch
 from torch import nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.nn.functional import scaled_dot_product_attention
-from torch.utils.flop_counter import FlopCounterMode
 
 from hpc_nuvlm.config import parse_run
 from hpc_nuvlm.models import build_task
+from hpc_nuvlm.models.operations import counting_operations
 from hpc_nuvlm.models.task import Prediction, Task
-from hpc_nuvlm.planning.shadow import FUSED_ATTENTION, NF4_BYTES, count_weights, hollow, step
+from hpc_nuvlm.planning.shadow import NF4_BYTES, count_weights, hollow, step
 from hpc_nuvlm.sample import Batch
 from hpc_nuvlm.store import open_dataset
 from hpc_nuvlm.training import build_data
@@ -67,7 +67,7 @@ def test_half_the_width_of_numbers_takes_half_the_memory():
 def test_fused_attention_counts_as_its_products_and_once_more_what_backward_does_again():
     def operations(backend: SDPBackend) -> tuple[int, int]:
         query = torch.randn(2, 4, 64, 16, requires_grad=True)
-        with sdpa_kernel(backend), FlopCounterMode(display=False, custom_mapping=FUSED_ATTENTION) as counted:
+        with sdpa_kernel(backend), counting_operations() as counted:
             out = scaled_dot_product_attention(query, query, query).sum()
             forward = counted.get_total_flops()
             out.backward()
@@ -107,7 +107,7 @@ def test_a_shadow_has_the_weights_and_operations_of_the_model(name, run_fields, 
     numbers = count_weights(shadow, nf4=False)
     assert numbers.learned == sum(parameter.numel() for parameter in real.trainable().values())
     assert numbers.learned + numbers.frozen == sum(parameter.numel() for parameter in real.parameters())
-    with FlopCounterMode(display=False, custom_mapping=FUSED_ATTENTION) as counted:
+    with counting_operations() as counted:
         real.train()
         real.loss(batch).sum().backward()
     found = step(shadow, batch, "fp32")

@@ -62,7 +62,13 @@ def test_scripts_are_good_bash(path):
 
 
 def test_there_are_scripts_to_check():
-    assert {path.name for path in SCRIPTS} >= {"finetune.sh", "prepare.sh", "evaluate.sh", "job.sh"} and CLUSTERS
+    assert {path.name for path in SCRIPTS} >= {
+        "benchmark.sh",
+        "evaluate.sh",
+        "finetune.sh",
+        "job.sh",
+        "prepare.sh",
+    } and CLUSTERS
 
 
 def test_prepare_starts_the_launcher_with_what_it_was_given(submit):
@@ -81,6 +87,15 @@ def test_finetune_tells_the_ranks_where_they_meet(submit):
     place, *words = out.splitlines()
     assert code == 0 and place == f"{REPOSITORY} 1 node7 10041 node7 node9", err
     assert words[words.index("python") :] == ["python", "launch/train.py", "configs/a.yaml", "folder=/with space"]
+
+
+def test_benchmark_starts_the_launcher_with_what_it_was_given(submit):
+    arguments = ("configs/bench/a.yaml", "--out", "/with space/a.json", "num_events=8")
+    code, out, err = finish(submit("benchmark.sh", *arguments))
+    words = out.splitlines()
+    assert code == 0 and words[words.index("python") :] == ["python", "launch/benchmark.py", *arguments], err
+    code, _, err = finish(submit("benchmark.sh"))
+    assert code == 2 and "usage: sbatch slurm/benchmark.sh" in err
 
 
 def test_finetune_alone_trains_the_shipped_model(submit):

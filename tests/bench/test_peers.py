@@ -1,0 +1,98 @@
+"""Peers do the same work as the toolkit: what is compared is time alone. Their times are measured by `make bench`."""
+
+import numpy as np
+import pytest
+import torch
+
+from hpc_nuvlm.bench.peers import events, raster, store
+from hpc_nuvlm.bench.peers.run import nano_on, run_peers
+from hpc_nuvlm.bench.peers.scoring import answers_by_library, explanations_by_library
+from hpc_nuvlm.engine.world import alone
+from hpc_nuvlm.errors import ConfigError
+from hpc_nuvlm.models import build_task
+from hpc_nuvlm.models.task import evaluating
+from hpc_nuvlm.simulate.settings import Simulation
+from hpc_nuvlm.simulation import build_simulator, simulation_work
+from hpc_nuvlm.store import Dataset, open_dataset
+from hpc_nuvlm.store.pack import pack
+from hpc_nuvlm.training import samples_of
+from nuvlm_kernels import raster as kernels
+
+
+@pytest.fixture(scope="module")
+def modular(tmp_path_factory) -> Dataset:
+    settings = Simulation(detector="paper_lartpc", events=24, seed=5)
+    simulator = build_simulator(settings, simulation_work(settings).detector)
+    found = (event for event in map(simulator.event, range(settings.events)) if len(event.hits))
+    folder, detector = tmp_path_factory.mktemp("modular") / "dataset", simulation_work(settings).detector
+    pack(found, folder, detector, split={"train": 1.0}, classes=None, command="test")
+    return open_dataset(folder)
+
+
+@pytest.fixture
+def few_hits(monkeypatch):
+    monkeypatch.setattr(events, "HITS_PER_EVENT", 300)
+
+
+@pytest.mark.usefixtures("few_hits")
+def test_numpy_and_the_toolkit_draw_the_same_pictures(modular):
+    hits = events.hits_in_pictures(modular, "train", 4, raster.SIZE)
+    assert np.diff(hits.offsets).tolist() == [300] * 4 and all(len(column) == 1200 for column in hits.columns)
+    image, theirs = (np.empty((4, 2, raster.SIZE, raster.SIZE), np.float32) for _ in range(2))
+    windows = (hits.projections, hits.origin_mm, hits.pixel_mm)
+    outside, rejected, _ = kernels.deposit_views(hits.columns, hits.offsets, *windows, image)
+    assert not outside.any() and not rejected.any()
+    raster.by_numpy(hits, raster.axes_of(hits), theirs)
+    np.testing.assert_allclose(image, theirs, rtol=1e-5)
+    raster._unchecked(*hits.columns, hits.offsets, *windows, theirs)
+    assert np.array_equal(image, theirs)
+    levels, of_numpy = (np.empty(image.shape, np.uint8) for _ in range(2))
+    edges = kernels.level_edges("linear", raster.FULL_SCALE_MEV)
+    kernels.deposit_levels(hits.columns, hits.offsets, *windows, edges, levels)
+    raster.levels_by_numpy(hits, raster.axes_of(hits), of_numpy)
+    assert np.abs(levels.astype(int) - of_numpy).max() <= 1 and levels.any()
+
+
+def test_a_dataset_of_too_few_hits_is_refused(modular):
+    with pytest.raises(ConfigError, match="hits or more, 99 are needed"):
+        events.hits_in_pictures(modular, "train", 99, raster.SIZE)
+
+
+def test_zarr_python_reads_the_hits_that_the_toolkit_reads(modular):
+    split, detector = modular.split("train"), modular.manifest.detector
+    (shard,) = modular.manifest.shards
+    group = store.zarr.open_group(store.zarr.storage.ZipStore(modular.folder / shard.file, mode="r"), mode="r")
+    read = store.all_by_zarr(group)
+    assert len(read) == len(split)
+    for event, columns in zip(split, read):
+        assert np.array_equal(event.hits["x_mm"], (columns["x_mm"] * detector.quantum_mm).astype(np.float32))
+    store.at_random_by_zarr([group], [shard], list(range(len(split))))
+    packed = store.packed_chunks([modular.folder / shard.file])
+    store.decode(packed)
+    assert 0 < sum(map(len, packed)) < shard.bytes
+
+
+@pytest.mark.slow
+def test_generation_by_the_library_says_what_the_toolkit_says(modular):
+    run = nano_on(modular, "model={family: vlm}")
+    samples = samples_of(run, modular, "train")
+    batch = samples.batch(np.arange(6), np.ones(6, bool), None)
+    task = build_task(run, 2)
+    with evaluating(task):
+        asked = task.predict(batch, explain=True)
+        assert torch.equal(answers_by_library(task, batch), asked.log_probability_BC.argmax(1))
+        assert explanations_by_library(task, batch) == [text.strip() for text in asked.text]
+
+
+def test_what_nobody_compares_is_refused(modular):
+    with pytest.raises(ConfigError, match="nosuch: nothing of that name is compared; there are raster, store"):
+        run_peers(["nosuch"], modular.folder, "train", alone(), print)
+
+
+@pytest.mark.slow
+def test_a_record_holds_what_was_shown(modular):
+    shown = []
+    record = run_peers(["start"], modular.folder, "train", alone(), lambda *told: shown.append(told))
+    (title, ratios), (kept,) = shown[0], record["ratios"].values()
+    assert title == "Starting" and [row["what"] for row in kept] == [ratio.what for ratio in ratios]
+    assert all(row["value"] > 0 for row in kept) and record["bench_version"] >= 1
