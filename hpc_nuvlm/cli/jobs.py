@@ -20,6 +20,7 @@ def plan(
     gpus: Annotated[int, typer.Option(min=1, help="Accelerators of a node, or ranks on its CPU.")] = 1,
     device: Annotated[str, typer.Option(help="What they are: a name as h100, or cpu for this machine's.")] = "cpu",
     hours: Annotated[float | None, typer.Option(min=0.01, help="Time limit of a job.")] = None,
+    network: Annotated[float, typer.Option(min=0.01, help="Of a node to the others, one way [GB/s].")] = 25.0,
     as_json: JsonOption = False,
 ) -> None:
     """Tell what a training needs before it is queued: memory, hours, disk; exit code 1 if it will not fit."""
@@ -29,7 +30,7 @@ def plan(
     from hpc_nuvlm.planning.sheets import as_fields, plan_sheets
     from hpc_nuvlm.report.tables import as_table
 
-    place = Place(nodes, gpus, device_named(device), hours)
+    place = Place(nodes, gpus, device_named(device), hours, network * 1e9)
     need = work_out(load_run(config, tuple(overrides or ())), place)
     if as_json:
         print(json.dumps(as_fields(need), indent=1))

@@ -16,6 +16,7 @@ import torch
 
 from hpc_nuvlm.config import Optimizer, Run
 from hpc_nuvlm.engine import state
+from hpc_nuvlm.engine.ahead import Ahead
 from hpc_nuvlm.engine.memory import peak_memory_mb
 from hpc_nuvlm.engine.plain import Engine
 from hpc_nuvlm.engine.predict import predict
@@ -44,6 +45,19 @@ class Fit:
     stop: StopRequest
     watchdog: Watchdog
     saver: Saver = field(default_factory=Saver)
+    # Samples seen -> this rank's share of the batch that follows
+    reader: Ahead[tuple[Share, Batch]] = field(init=False)
+
+    def __post_init__(self):
+        object.__setattr__(self, "reader", Ahead(self._read, self._following))
+
+    def _read(self, samples_seen: int) -> tuple[Share, Batch]:
+        share = self.plan.share(samples_seen, self.world.rank, self.world.size)
+        return share, self.training.batch(share.indices, share.valid, share.epoch)
+
+    def _following(self, samples_seen: int) -> int | None:
+        following = self.plan.following(samples_seen)
+        return following if following < self.plan.num_events * self.run.schedule.epochs else None
 
     @property
     def total_steps(self) -> int:
@@ -65,6 +79,7 @@ def fit(job: Fit, position: Position) -> tuple[Position, bool]:
         if ends:
             break
         position, stopping = train_step(job, position)
+    job.reader.close()
     settle(job)
     job.recorder.memory(position.step, job.world.gather(peak_memory_mb(job.world.device)))
     return position, position.step == last_step and not validation_is_due(job, position, last_step)
@@ -82,10 +97,9 @@ def validation_is_due(job: Fit, position: Position, last_step: int) -> bool:
 def train_step(job: Fit, position: Position) -> tuple[Position, bool]:
     """One optimizer step on one global batch; also tells whether any rank was asked to stop."""
     started_s, step = time.perf_counter(), position.step + 1
-    share = job.plan.share(position.samples_seen, job.world.rank, job.world.size)
     torch.manual_seed(step_seed(job.run.seed, position.samples_seen, job.world.rank))
     job.watchdog.at(step, Doing.READING)
-    batch = job.training.batch(share.indices, share.valid, share.epoch)
+    share, batch = job.reader(position.samples_seen)
     loss_sum, bad = accumulate(job, step, batch, share)
     job.watchdog.at(step, Doing.AGREEING)
     read = events_checksum(key for key, valid in zip(batch.keys, share.valid) if valid)
@@ -161,6 +175,7 @@ def validate(job: Fit, position: Position) -> tuple[Position, bool]:
 
     Also tells whether any rank was asked to stop meanwhile; the position is the same then, and validated later.
     """
+    job.reader.rest()
     result = predict(
         job.engine.task, job.validation, job.world, job.run.batch.per_rank, pause=lambda: pause(job, position)
     )

@@ -17,6 +17,7 @@ from dataclasses import asdict, dataclass
 from enum import IntEnum
 from pathlib import Path
 
+from hpc_nuvlm.engine.ahead import READER
 from hpc_nuvlm.engine.stop import EXIT_HUNG, EXIT_REQUEUE, StopRequest
 from hpc_nuvlm.errors import UserError
 
@@ -177,5 +178,8 @@ class Watchdog:
         return f"{told}\n{self._stack()}"
 
     def _stack(self) -> str:
-        frame = sys._current_frames().get(self.watched.ident)
-        return "".join(traceback.format_stack(frame)[-NUM_FRAMES:]).rstrip() if frame else ""
+        """Where the rank's main thread is in the code, and the one that reads for it."""
+        threads = [self.watched, *(one for one in threading.enumerate() if one.name.startswith(READER))]
+        frames = sys._current_frames()
+        stacks = [traceback.format_stack(frames[one.ident])[-NUM_FRAMES:] for one in threads if one.ident in frames]
+        return "".join(line for stack in stacks for line in stack).rstrip()

@@ -17,6 +17,7 @@ import numpy as np
 from hpc_nuvlm.config import Run
 from hpc_nuvlm.engine.preflight import NUM_CHECKPOINTS
 from hpc_nuvlm.models import build_task
+from hpc_nuvlm.planning.communication import Traffic, seconds_of, traffic_of
 from hpc_nuvlm.planning.devices import Device
 from hpc_nuvlm.planning.shadow import NF4_BYTES, Step, Weights, count_weights, hollow, measured_tflops, step
 from hpc_nuvlm.store import open_dataset
@@ -50,6 +51,8 @@ class Place:
     device: Device | None
     # Of one job [h]; None: not known
     wall_hours: float | None = None
+    # Of a node to the others, one way [bytes/s]: an adapter of 200 Gb/s
+    network_bytes_s: float = 25e9
 
     @property
     def ranks(self) -> int:
@@ -64,7 +67,11 @@ class Need:
     memory: dict[str, int]
     memory_limit: float
     num_steps: int
+    # Of which communication takes so many, if nothing overlaps
     seconds_per_step: float
+    communication_s: float
+    # That a rank sends in a step
+    communication_bytes: float
     utilization: float
     checkpoint_bytes: int
     disk_bytes: int
@@ -96,15 +103,19 @@ def plan(run: Run, place: Place) -> Need:
     one = step(task, batch, run.engine.precision)
     memory = memory_of(run, place, weights, one)
     micro_batches = -(-share // at_a_time)
-    seconds, utilization = time_of(run, place, weights, one, micro_batches)
+    computing_s = computing_s_of(run, place, one, micro_batches)
+    traffic = traffic_of(zero_stage(run), width_of(run), weights, micro_batches, place.ranks)
+    communication_s = communication_s_of(place, traffic)
     last_step = min(order.steps_per_epoch * run.schedule.epochs, run.schedule.stop_after_steps or math.inf)
     checkpoint = 12 * weights.learned
     need = Need(
         memory=memory,
         memory_limit=limit_of(place),
         num_steps=int(last_step),
-        seconds_per_step=seconds,
-        utilization=utilization,
+        seconds_per_step=computing_s + communication_s,
+        communication_s=communication_s,
+        communication_bytes=traffic.num_bytes,
+        utilization=UTILIZATION,
         checkpoint_bytes=checkpoint,
         disk_bytes=(run.schedule.keep_checkpoints + NUM_CHECKPOINTS - 1) * checkpoint,
         micro_batches=micro_batches,
@@ -115,8 +126,7 @@ def plan(run: Run, place: Place) -> Need:
 
 def memory_of(run: Run, place: Place, weights: Weights, one: Step) -> dict[str, int]:
     """Bytes of one rank, by part."""
-    stage = run.engine.stage if run.engine.kind == "zero" else 0
-    width = 2 if run.engine.precision == "bf16" else 4
+    stage, width = zero_stage(run), width_of(run)
     learned, cuda = weights.learned, place.device is not None
     share = learned / place.ranks if stage >= 1 else learned
     sharded = place.ranks if stage == 3 else 1
@@ -150,13 +160,30 @@ def limit_of(place: Place) -> float:
     return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") / place.ranks_per_node
 
 
-def time_of(run: Run, place: Place, weights: Weights, one: Step, micro_batches: int) -> tuple[float, float]:
-    """Seconds of a step, and the share of the device's arithmetic that was assumed for it."""
+def zero_stage(run: Run) -> int:
+    return run.engine.stage if run.engine.kind == "zero" else 0
+
+
+def width_of(run: Run) -> int:
+    """Bytes of a weight that is not packed."""
+    return 2 if run.engine.precision == "bf16" else 4
+
+
+def computing_s_of(run: Run, place: Place, one: Step, micro_batches: int) -> float:
+    """Seconds of a step's arithmetic."""
     if place.device is None:
         tflops = measured_tflops(run.engine.precision)
     else:
         tflops = place.device.bf16_tflops if run.engine.precision == "bf16" else place.device.fp32_tflops
-    return micro_batches * one.flops / (UTILIZATION * tflops * 1e12) if tflops else math.inf, UTILIZATION
+    return micro_batches * one.flops / (UTILIZATION * tflops * 1e12) if tflops else math.inf
+
+
+def communication_s_of(place: Place, traffic: Traffic) -> float:
+    """Over the slowest link that a ring goes through; on a CPU, ranks of one machine: none."""
+    if place.device is None:
+        return 0.0
+    link = place.device.link_bytes_s if place.nodes == 1 else min(place.device.link_bytes_s, place.network_bytes_s)
+    return seconds_of(traffic, place.ranks, link)
 
 
 def problems_of(run: Run, place: Place, weights: Weights, one: Step, need: Need) -> list[str]:

@@ -19,11 +19,13 @@ def plan_sheets(need: Need) -> list[Sheet]:
         "steps": f"{need.num_steps:,}",
         "micro-batches in a step": f"{need.micro_batches}",
         "steps an hour": f"{SECONDS_AN_HOUR / need.seconds_per_step:,.0f}",
+        "of a step, communication": f"{need.communication_s / need.seconds_per_step:.1%}",
+        "sent by a rank in a step [MB]": f"{need.communication_bytes / MB:,.1f}",
         "hours": f"{need.hours:.2f}",
         "a checkpoint [MB]": f"{need.checkpoint_bytes / MB:,.0f}",
         "disk [MB]": f"{need.disk_bytes / MB:,.0f}",
     }
-    assumed = f"Hours are those of computing, at {need.utilization:.0%} of the device's arithmetic"
+    assumed = f"Computing at {need.utilization:.0%} of the device's arithmetic, then communication; no reading"
     return [
         Sheet("Memory of a rank at its worst moment [MB]", ["part", "MB"], parts, limit),
         Sheet("Time and disk", ["", "number"], [[name, value] for name, value in rows.items()], assumed),

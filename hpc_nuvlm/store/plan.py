@@ -59,6 +59,10 @@ class Plan:
         epoch, start = divmod(samples_seen, self.num_events)
         return epoch, self.order(epoch, start, min(start + self.global_size, self.num_events))
 
+    def following(self, samples_seen: int) -> int:
+        """Samples seen after that batch."""
+        return samples_seen + min(self.global_size, self.num_events - samples_seen % self.num_events)
+
     def share(self, samples_seen: int, rank: int, world_size: int) -> Share:
         """What `rank` reads of the next global batch: equally many events on every rank, the surplus not valid.
 
