@@ -9,7 +9,9 @@ from hpc_nuvlm.errors import UserError
 
 def parse() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("subjects", nargs="*", help="raster, store, loader, scoring, training, start; all if none is")
+    parser.add_argument(
+        "subjects", nargs="*", help="raster, store, loader, scoring, training, growth, start; all if none is"
+    )
     parser.add_argument("--data", type=Path, required=True, help="dataset of the modular detector")
     parser.add_argument("--split", default="train")
     parser.add_argument("--out", type=Path, metavar="FILE", help="record to write")

@@ -17,6 +17,15 @@ def peak_memory_mb(device: torch.device) -> dict[str, float]:
 
 def peak_resident_bytes() -> int:
     """The largest resident set of this program; getrusage's would be that of the one that started it, if larger."""
-    (line,) = (line for line in STATUS.read_text().splitlines() if line.startswith("VmHWM:"))
+    return _status_bytes("VmHWM:")
+
+
+def resident_bytes() -> int:
+    """The resident set of this process now."""
+    return _status_bytes("VmRSS:")
+
+
+def _status_bytes(name: str) -> int:
+    (line,) = (line for line in STATUS.read_text().splitlines() if line.startswith(name))
     # proc_pid_status(5): "VmHWM:   1234 kB", of 1024 bytes
     return 1024 * int(line.split()[1])

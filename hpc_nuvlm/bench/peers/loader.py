@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from itertools import cycle
@@ -13,6 +12,7 @@ import torch
 
 from hpc_nuvlm.bench.ratios import Ratio, Turns, exactly, of_rounds
 from hpc_nuvlm.config import View, load_run
+from hpc_nuvlm.engine.memory import resident_bytes
 from hpc_nuvlm.models import build_task
 from hpc_nuvlm.models.task import evaluating
 from hpc_nuvlm.sample import Samples
@@ -88,8 +88,3 @@ def growth(samples: Samples) -> float:
             samples.batch(np.arange(start, start + BATCH), np.ones(BATCH, bool), None)
         resident.append(resident_bytes())
     return resident[-1] / resident[0]
-
-
-def resident_bytes() -> int:
-    # proc_pid_status(5), in units of 1024 bytes
-    return 1024 * int(re.search(r"VmRSS:\s+(\d+)", Path("/proc/self/status").read_text()).group(1))

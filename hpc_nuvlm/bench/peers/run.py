@@ -49,6 +49,12 @@ def training(dataset: Dataset, split: str, world: World) -> list[Ratio]:
     return training_ratios(dataset, split, nano_on(dataset, "model={family: vlm, lora: {rank: 16, alpha: 32}}"), world)
 
 
+def growth(dataset: Dataset, split: str, world: World) -> list[Ratio]:
+    from hpc_nuvlm.bench.peers.growth import growth_ratios
+
+    return growth_ratios(dataset, split)
+
+
 def start(dataset: Dataset, split: str, world: World) -> list[Ratio]:
     from hpc_nuvlm.bench.peers.start import start_ratios
 
@@ -61,6 +67,7 @@ SUBJECTS: dict[str, tuple[str, Callable[[Dataset, str, World], list[Ratio]]]] = 
     "loader": ("From shards to pictures, one thread", loader),
     "scoring": ("A class from nuvlm-nano, one thread", scoring),
     "training": ("Training nuvlm-nano with LoRA, one thread", training),
+    "growth": ("How costs grow, one thread", growth),
     "start": ("Starting", start),
 }
 
