@@ -69,12 +69,11 @@ class Column:
 
     def decode(self, file: ReadOnlyFile, chunk: int) -> np.ndarray:
         """The rows of a chunk, not to be written to."""
-        where = f"column {self.name!r}, chunk {chunk}"
         first_byte, num_bytes = self.chunks[chunk].tolist()
-        packed = _checked(file.read(first_byte, num_bytes), where)
+        packed = _checked(file.read(first_byte, num_bytes), self.name, chunk)
         rows = np.empty(CHUNK_ROWS, self.dtype)
         if len(packed) < BLOSC_HEADER_BYTES or BLOSC_HEADER.unpack_from(packed) != (rows.nbytes, len(packed)):
-            raise ValueError(f"{where}: is not a blosc block of {rows.nbytes} bytes")
+            raise ValueError(f"column {self.name!r}, chunk {chunk}: is not a blosc block of {rows.nbytes} bytes")
         blosc.decompress(packed, rows)
         rows.flags.writeable = False
         return rows
@@ -149,7 +148,7 @@ def _column(file: ReadOnlyFile, name: str, metadata: dict, members: dict[str, zi
     index_bytes = 16 * num_chunks + CHECKSUM_BYTES
     if index_bytes > num_bytes:
         raise ValueError(f"column {name!r}: {num_rows} rows cannot be in {num_bytes} bytes")
-    index = _checked(file.read(start + num_bytes - index_bytes, index_bytes), f"column {name!r}, chunk index")
+    index = _checked(file.read(start + num_bytes - index_bytes, index_bytes), name, "index")
     chunks = np.frombuffer(index, "<u8").reshape(num_chunks, 2)
     limit = num_bytes - index_bytes
     if (chunks > limit).any() or (chunks.sum(axis=1) > limit).any() or (chunks[:, 1] <= CHECKSUM_BYTES).any():
@@ -168,9 +167,9 @@ def _extent(file: ReadOnlyFile, member: zipfile.ZipInfo) -> tuple[int, int]:
     return start + name_bytes + extra_bytes, member.file_size
 
 
-def _checked(data: bytes, where: str) -> memoryview:
+def _checked(data: bytes, column: str, chunk: int | str) -> bytes:
     """The data without the CRC-32C that ends it, which must match."""
-    body = memoryview(data)[:-CHECKSUM_BYTES]
-    if google_crc32c.value(data[:-CHECKSUM_BYTES]) != int.from_bytes(data[-CHECKSUM_BYTES:], "little"):
-        raise ValueError(f"{where}: checksum does not match")
+    body = data[:-CHECKSUM_BYTES]
+    if google_crc32c.value(body) != int.from_bytes(data[-CHECKSUM_BYTES:], "little"):
+        raise ValueError(f"column {column!r}, chunk {chunk}: checksum does not match")
     return body
