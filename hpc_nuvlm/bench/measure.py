@@ -8,6 +8,7 @@ import torch
 
 from hpc_nuvlm.bench.clock import measure
 from hpc_nuvlm.bench.energy import read_counters, spent, told
+from hpc_nuvlm.bench.peak import peak_flops
 from hpc_nuvlm.bench.settings import Bench, Case, Price
 from hpc_nuvlm.bench.stages import stages_of
 from hpc_nuvlm.bench.subject import Subject, accuracy_of, batches_of, call_of, open_subject, settle_of
@@ -26,10 +27,11 @@ def measure_case(bench: Bench, case: Case, world: World) -> list[dict]:
             f"cases, {case.name}: batches of {max(case.sizes)} events, and {bench.dataset} has {subject.num_events} in "
             f"its split {bench.split}; set smaller batches, or another split"
         )
-    return [row_of(bench, subject, size) for size in case.sizes]
+    peak = peak_flops(world.device, subject.run.engine.precision, settle_of(world))
+    return [row_of(bench, subject, size, peak) for size in case.sizes]
 
 
-def row_of(bench: Bench, subject: Subject, size: int) -> dict:
+def row_of(bench: Bench, subject: Subject, size: int, peak: float) -> dict:
     case, world, settle = subject.case, subject.world, settle_of(subject.world)
     batches = batches_of(subject, size, bench.num_events)
     call = call_of(subject, batches)
@@ -56,6 +58,8 @@ def row_of(bench: Bench, subject: Subject, size: int) -> dict:
         "num_calls": timing.num_calls,
         "memory_mb": peak_memory_mb(world.device),
         "flops_per_event": flops,
+        # Of what large matrix products reach on as many devices
+        "utilization": flops * events_per_s / (peak * world.size),
         "joules_per_event": told(joules, calls * size),
         "accuracy": None if accuracy is None else asdict(accuracy),
         "stages_s": stages_of(subject, size, settle),

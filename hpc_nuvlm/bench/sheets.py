@@ -13,7 +13,7 @@ STAGES = ("read", "rasterize", "collate", "copy", "vision", "text", "backward", 
 def cost_sheet(record: dict) -> Sheet:
     header = [
         *("case", "asked", "precision", "ranks", "batch", "ms an event", "±", "p50 / p90 / p99 [ms]", "events/s"),
-        *("memory [MB]", "GFLOP", "J", "device-h / 10⁶", "accuracy"),
+        *("memory [MB]", "GFLOP", "of peak", "J", "device-h / 10⁶", "accuracy"),
     ]
     return Sheet(record["title"], header, [_cost_cells(row) for row in record["rows"]], "Memory is that of a process")
 
@@ -35,6 +35,7 @@ def _cost_cells(row: dict) -> list[str]:
         f"{row['events_per_second']:.3g}",
         f"{memory:,.0f}",
         f"{row['flops_per_event'] / 1e9:.3g}",
+        f"{row['utilization']:.0%}",
         UNAVAILABLE if joules == UNAVAILABLE else f"{joules:.3g}",
         f"{row['device_hours_per_million']:.3g}",
         UNDEFINED if accuracy is None else f"{accuracy['value']:.3f} [{accuracy['low']:.3f}, {accuracy['high']:.3f}]",

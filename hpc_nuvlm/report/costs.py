@@ -29,11 +29,10 @@ def plot_pareto(path: Path, rows: list[dict], title: str) -> bool:
         error = np.maximum([[accuracy["value"] - accuracy["low"]], [accuracy["high"] - accuracy["value"]]], 0)
         seconds = [row["seconds_per_event"]]
         axes.errorbar(seconds, [accuracy["value"]], error, color=color, fmt=marker, capsize=3, label=_name(row))
-    best = -np.inf
-    for row in sorted(judged, key=lambda row: row["seconds_per_event"]):
-        if row["accuracy"]["value"] > best:
-            best = row["accuracy"]["value"]
-            axes.axhline(best, xmin=0, color=GUIDE_COLOR, linestyle=":", linewidth=0.8)
+    front = _front(judged)
+    axes.step(
+        *zip(*front), where="post", color=GUIDE_COLOR, linestyle=":", linewidth=1.2, label="the best for its cost"
+    )
     axes.set(xlabel="seconds an event", ylabel="accuracy, with 95 % interval")
     _legend(axes)
     _save(figure, path)
@@ -56,6 +55,8 @@ def plot_stages(path: Path, rows: list[dict], title: str) -> None:
     for name in names:
         name.label1.set_parse_math(False)
     axes.set(xlabel="share of an event's time, each stage timed apart", xlim=(0, 1.15))
+    axes.grid(False, axis="y")
+    axes.spines["bottom"].set_bounds(0, 1)
     _legend(axes)
     _save(figure, path)
 
@@ -80,6 +81,15 @@ def plot_scaling(path: Path, rows: list[dict], title: str) -> bool:
     _legend(axes)
     _save(figure, path)
     return True
+
+
+def _front(rows: list[dict]) -> list[tuple[float, float]]:
+    """(seconds, accuracy) of those that no cheaper row is as good as, by cost."""
+    front: list[tuple[float, float]] = []
+    for row in sorted(rows, key=lambda row: row["seconds_per_event"]):
+        if not front or row["accuracy"]["value"] > front[-1][1]:
+            front.append((row["seconds_per_event"], row["accuracy"]["value"]))
+    return front
 
 
 def _name(row: dict) -> str:

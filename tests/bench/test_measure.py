@@ -33,6 +33,7 @@ def test_every_row_tells_what_it_was_and_what_it_cost(bench):
         latency = row["latency_s"]
         assert 0 < latency["p50"] <= latency["p90"] <= latency["p99"]
         assert row["memory_mb"]["process"] > 100 and row["flops_per_event"] > 1e5
+        assert 0 < row["utilization"] < 1
         assert row["accuracy"] is None, "random weights have none"
         assert set(row["stages_s"]) == {"read", "rasterize", "collate", "copy", "vision"}
         money = row["price_per_million"]
@@ -61,6 +62,11 @@ def test_the_accuracy_is_that_of_the_weights_that_are_timed(bench, run_fields):
     case = by_name(bench, "offline").model_copy(update={"run": run.folder, "batches": (4,)})
     (row,) = measure_case(bench, case, alone())
     assert 0 <= row["accuracy"]["low"] <= row["accuracy"]["value"] <= row["accuracy"]["high"] <= 1
+    # As its user has it, exported in single precision: other arithmetic, the same model
+    pytest.importorskip("onnxruntime", reason="exporting needs the extra onnx: pip install 'hpc-nuvlm[onnx]'")
+    (exported,) = measure_case(bench, case.model_copy(update={"form": "onnx"}), alone())
+    assert exported["precision"] == "fp32, onnx" and exported["accuracy"] == row["accuracy"]
+    assert exported["flops_per_event"] == row["flops_per_event"]
 
 
 def test_a_batch_larger_than_the_split_is_refused(bench):
@@ -84,6 +90,8 @@ def test_costs_are_sums_that_one_can_do_by_hand():
         ({"scenario": "single", "asked": "train"}, "one event at a time"),
         ({"name": "train"}, "two cases are called 'train'"),
         ({"asked": "guess"}, "label"),
+        ({"form": "int8"}, "form int8 is that of a finished run"),
+        ({"form": "int8", "run": "runs/x", "asked": "train"}, "asked for labels by one process"),
     ],
 )
 def test_mistakes_in_a_case_are_refused(bench_fields, change, said):
