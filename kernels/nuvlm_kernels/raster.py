@@ -234,14 +234,17 @@ def _deposit_levels_batch(
 ):  # fmt: skip
     num_events = len(offsets) - 1
     for thread in prange(num_threads):
-        image, touched = _workspace(levels, offsets)
+        # One view at a time: the charge of all of them does not fit into a core's own cache, and of one it does
+        image, touched = _workspace(levels[:, :1], offsets)
         for event in range(thread, num_events, num_threads):
             hits = slice(offsets[event], offsets[event + 1])
-            rejected[event], first_rejected[event], num_touched = _deposit_event(
-                x_mm[hits], y_mm[hits], z_mm[hits], charge[hits],
-                projections, origin_mm[event], pixel_mm, image, touched, outside[event],
-            )  # fmt: skip
-            _level_event(image, touched[:num_touched], edges, levels[event], saturated[event])
+            for view in range(levels.shape[1]):
+                one = slice(view, view + 1)
+                rejected[event], first_rejected[event], num_touched = _deposit_event(
+                    x_mm[hits], y_mm[hits], z_mm[hits], charge[hits],
+                    projections[one], origin_mm[event, one], pixel_mm[one], image, touched, outside[event, one],
+                )  # fmt: skip
+                _level_event(image, touched[:num_touched], edges, levels[event, one], saturated[event, one])
 
 
 @njit(cache=True, nogil=True, parallel=True)
@@ -275,17 +278,30 @@ def _level_event(image, touched, edges, levels, saturated):
     """The levels of the lit pixels, whose charge becomes 0 again."""
     levels[:] = 0
     charge, flat = image.ravel(), levels.ravel()
-    pixels_in_view, per_level = image.shape[1] * image.shape[2], 255 / edges[255]
+    pixels_in_view, per_level = image.shape[1] * image.shape[2], _levels_per_charge(edges)
     for place in range(len(touched)):
         pixel = touched[place]
         q = np.float64(charge[pixel])
         charge[pixel] = 0
-        # On a linear curve the first guess is right but for rounding at an edge
-        level = np.int64(min(q * per_level + 0.5, 255.0))
-        if (level > 0 and edges[level - 1] > q) or (level < 255 and edges[level] <= q):
-            level = _bisect(edges, q)
-        flat[pixel] = level
-        saturated[pixel // pixels_in_view] += edges[255] <= q
+        if per_level > 0:
+            # Edges are halfway between whole numbers, so rounding cannot miss by more than the comparison mends
+            below = np.int64(min(q * per_level, 254.0))
+            flat[pixel] = below + (edges[below] <= q)
+        else:
+            flat[pixel] = _bisect(edges, q)
+        # Few are, and a division takes as long as all the rest
+        if edges[255] <= q:
+            saturated[pixel // pixels_in_view] += 1
+
+
+@njit(cache=True, nogil=True)
+def _levels_per_charge(edges):
+    """Of a linear curve; 0 of any other."""
+    per_level = 254 / (edges[254] - edges[0])
+    for level in range(255):
+        if abs(edges[level] * per_level - (level + 0.5)) > 1e-6:
+            return 0.0
+    return per_level
 
 
 @njit(cache=True, nogil=True)

@@ -243,6 +243,16 @@ def test_a_saturated_pixel_is_one_above_full_scale():
     assert saturated.tolist() == [[2]]
 
 
+@given(st.sampled_from(sorted(CURVES)), st.floats(1e-3, 1e6), st.integers(0, 99))
+def test_a_level_is_the_number_of_edges_that_a_charge_has_reached(curve, full_scale, seed):
+    """At edges and beside them too, where a guess from the charge could miss."""
+    edges = raster.level_edges(curve, full_scale)
+    at = edges[np.random.default_rng(seed).integers(0, 255, 24)].astype(np.float32)
+    charge = np.concatenate([at, np.nextafter(at, np.float32(0)), np.nextafter(at, np.float32(np.inf))])
+    levels, _ = levels_of(charge.reshape(1, 1, 8, 9), edges)
+    assert levels.ravel().tolist() == np.searchsorted(edges[:255], charge.astype(np.float64), side="right").tolist()
+
+
 def test_a_half_is_rounded_up():
     levels, _ = levels_of(
         np.array([0.5, 1.5, 2.49], np.float32).reshape(1, 1, 1, 3), raster.level_edges("linear", 255.0)
