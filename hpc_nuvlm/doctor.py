@@ -99,7 +99,8 @@ def _kernels() -> str:
     """Whether the compiled code draws one hit where it belongs."""
     import numpy as np
 
-    from nuvlm_kernels.raster import level_edges, pixel_levels
+    from nuvlm_kernels.levels import level_edges
+    from nuvlm_kernels.raster import pixel_levels
 
     hits = np.array([0], np.uint8), np.array([5], np.uint16), np.array([3], np.uint16), np.array([255], np.float32)
     levels = np.empty((1, 1, 4, 4), np.uint8)

@@ -15,6 +15,7 @@ from hpc_nuvlm.detector import Detector
 from hpc_nuvlm.errors import UserError
 from hpc_nuvlm.event import CHARGE_COLUMN, COLUMNS, Event, Hits
 from nuvlm_kernels import raster
+from nuvlm_kernels.levels import level_edges
 
 # Required columns of each kind, in the order in which the kernels take them
 HIT_COLUMNS = {kind: [name for name, (_, required) in columns.items() if required] for kind, columns in COLUMNS.items()}
@@ -26,7 +27,7 @@ class ImageView:
     def __init__(self, view: View, detector: Detector):
         self.view = view
         self.detector = detector
-        self._edges = raster.level_edges(view.curve, view.full_scale)
+        self._edges = level_edges(view.curve, view.full_scale)
 
     def render(self, events: Sequence[Event]) -> dict[str, np.ndarray]:
         """image: uint8 (E, V, H, W); outside_charge (E, V): what no pixel shows; saturated (E, V): pixels above 255."""

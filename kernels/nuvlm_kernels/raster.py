@@ -15,6 +15,7 @@ import numpy as np
 from numba import get_num_threads, njit, prange
 
 from nuvlm_kernels.batch import check_deposits, check_levels, check_output, check_pixels
+from nuvlm_kernels.levels import level_event
 
 
 def deposit_views(hits, offsets, projections, origin_mm, pixel_mm, image):
@@ -52,7 +53,7 @@ def pixel_views(hits, offsets, origin, pool, image):
 
 
 def deposit_levels(hits, offsets, projections, origin_mm, pixel_mm, edges, levels):
-    """Overwrite `levels` (uint8) with what `deposit_views` gives, as levels of `level_edges`.
+    """Overwrite `levels` (uint8) with what `deposit_views` gives, as levels of `levels.level_edges`.
 
     Return (outside, saturated, rejected, first_rejected), `saturated` (E, V) being the number of saturated
     pixels. A thread keeps one event's charge, and clears of it what the event lit.
@@ -71,26 +72,6 @@ def pixel_levels(hits, offsets, origin, pool, edges, levels):
     _pixel_levels_batch(*arguments, edges, levels, saturated, get_num_threads(), *dropped)
     outside, rejected, first_rejected = dropped
     return outside, saturated, rejected, first_rejected
-
-
-def level_edges(curve, full_scale):
-    """Charge at which each level from 1 to 255 begins, and last the least that is saturated: float64 (256,).
-
-    A level is 255 f(charge) rounded half up, f being charge / full_scale (linear), its square root (sqrt)
-    or log(1 + charge) / log(1 + full_scale) (log). What is above full_scale has level 255 and is saturated.
-    Comparing with edges gives the same level on every machine; log1p does not, since its last bit differs
-    between mathematical libraries.
-    """
-    half = (np.arange(1, 256) - 0.5) / 255
-    if curve == "linear":
-        edges = full_scale * half
-    elif curve == "sqrt":
-        edges = full_scale * half**2
-    elif curve == "log":
-        edges = np.expm1(half * np.log1p(full_scale))
-    else:
-        raise ValueError(f"curve {curve!r} is unknown; use linear, sqrt or log")
-    return np.append(edges, np.nextafter(full_scale, np.inf))
 
 
 # Hits are placed and added in blocks: a block stays in the cache nearest to the core between the two
@@ -244,7 +225,7 @@ def _deposit_levels_batch(
                     x_mm[hits], y_mm[hits], z_mm[hits], charge[hits],
                     projections[one], origin_mm[event, one], pixel_mm[one], image, touched, outside[event, one],
                 )  # fmt: skip
-                _level_event(image, touched[:num_touched], edges, levels[event, one], saturated[event, one])
+                level_event(image, touched[:num_touched], edges, levels[event, one], saturated[event, one])
 
 
 @njit(cache=True, nogil=True, parallel=True)
@@ -261,7 +242,7 @@ def _pixel_levels_batch(
                 plane[hits], row[hits], column[hits], charge[hits],
                 origin[event], pool, image, touched, outside[event],
             )  # fmt: skip
-            _level_event(image, touched[:num_touched], edges, levels[event], saturated[event])
+            level_event(image, touched[:num_touched], edges, levels[event], saturated[event])
 
 
 @njit(cache=True, nogil=True)
@@ -271,45 +252,3 @@ def _workspace(levels, offsets):
     for event in range(len(offsets) - 1):
         most_hits = max(most_hits, offsets[event + 1] - offsets[event])
     return np.zeros(levels.shape[1:], np.float32), np.empty(most_hits * levels.shape[1] + 1, np.int32)
-
-
-@njit(cache=True, nogil=True)
-def _level_event(image, touched, edges, levels, saturated):
-    """The levels of the lit pixels, whose charge becomes 0 again."""
-    levels[:] = 0
-    charge, flat = image.ravel(), levels.ravel()
-    pixels_in_view, per_level = image.shape[1] * image.shape[2], _levels_per_charge(edges)
-    for place in range(len(touched)):
-        pixel = touched[place]
-        q = np.float64(charge[pixel])
-        charge[pixel] = 0
-        if per_level > 0:
-            # Edges are halfway between whole numbers, so rounding cannot miss by more than the comparison mends
-            below = np.int64(min(q * per_level, 254.0))
-            flat[pixel] = below + (edges[below] <= q)
-        else:
-            flat[pixel] = _bisect(edges, q)
-        # Few are, and a division takes as long as all the rest
-        if edges[255] <= q:
-            saturated[pixel // pixels_in_view] += 1
-
-
-@njit(cache=True, nogil=True)
-def _levels_per_charge(edges):
-    """Of a linear curve; 0 of any other."""
-    per_level = 254 / (edges[254] - edges[0])
-    for level in range(255):
-        if abs(edges[level] * per_level - (level + 0.5)) > 1e-6:
-            return 0.0
-    return per_level
-
-
-@njit(cache=True, nogil=True)
-def _bisect(edges, q):
-    """Number of the edges, of the first 255, that a charge has reached."""
-    # Without branches, 1.7 times as fast; 128 + 64 + ... + 1 are the 255 edges of levels
-    level = np.uint64(0)
-    for power in range(7, -1, -1):
-        step = np.uint64(1 << power)
-        level += step * np.uint64(edges[level + step - np.uint64(1)] <= q)
-    return np.int64(level)

@@ -17,6 +17,7 @@ from hpc_nuvlm.store import Dataset, open_dataset
 from hpc_nuvlm.store.pack import pack
 from hpc_nuvlm.training import samples_of
 from nuvlm_kernels import raster as kernels
+from nuvlm_kernels.levels import level_edges
 
 
 @pytest.fixture(scope="module")
@@ -47,7 +48,7 @@ def test_numpy_and_the_toolkit_draw_the_same_pictures(modular):
     raster._unchecked(*hits.columns, hits.offsets, *windows, theirs)
     assert np.array_equal(image, theirs)
     levels, of_numpy = (np.empty(image.shape, np.uint8) for _ in range(2))
-    edges = kernels.level_edges("linear", raster.FULL_SCALE_MEV)
+    edges = level_edges("linear", raster.FULL_SCALE_MEV)
     kernels.deposit_levels(hits.columns, hits.offsets, *windows, edges, levels)
     raster.levels_by_numpy(hits, raster.axes_of(hits), of_numpy)
     assert np.abs(levels.astype(int) - of_numpy).max() <= 1 and levels.any()

@@ -6,9 +6,10 @@ A program of its own, since numba decides at its import whether it simulates.
 import numpy as np
 
 from nuvlm_kernels import raster, raster_cuda
+from nuvlm_kernels.levels import level_edges
 
 PROJECTIONS = np.array([[[1.0, 0, 0], [0, 0, 1]], [[0, 1, 0], [0, 0, 1]], [[0, -0.58354121, 0.81208326], [1, 0, 0]]])
-EDGES = raster.level_edges("sqrt", 500.0)
+EDGES = level_edges("sqrt", 500.0)
 AWKWARD = [np.nan, np.inf, -np.inf, 1e9, -1e9, -0.0, 5.0, np.nextafter(np.float32(5), np.float32(0)), 39.99999]
 SHAPE = (5, 3, 8, 9)
 

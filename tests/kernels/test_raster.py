@@ -7,9 +7,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from nuvlm_kernels import raster, reference
+from nuvlm_kernels.levels import level_edges
 
 PROJECTIONS = np.array([[[1.0, 0, 0], [0, 0, 1]], [[0, 1, 0], [0, 0, 1]], [[0, -0.58354121, 0.81208326], [1, 0, 0]]])
-EDGES = raster.level_edges("sqrt", 500.0)
+EDGES = level_edges("sqrt", 500.0)
 CANARY = 201
 DEPOSIT_TYPES = (np.float32,) * 4
 PIXEL_TYPES = (np.uint8, np.uint16, np.uint16, np.float32)
@@ -228,7 +229,7 @@ def test_levels_are_the_curve_rounded_half_up(curve, full_scale):
     charge = generator.uniform(0, 1.2 * full_scale, (50, 2, 8, 9)).astype(np.float32)
     charge[generator.random(charge.shape) < 0.7] = 0
     charge[0, 0, 0, :4] = [3e38, full_scale, np.nextafter(np.float32(full_scale), np.float32(np.inf)), 1e-45]
-    levels, saturated = levels_of(charge, raster.level_edges(curve, full_scale))
+    levels, saturated = levels_of(charge, level_edges(curve, full_scale))
     exact = 255 * CURVES[curve](np.minimum(charge, full_scale).astype(np.float64), full_scale)
     # Half up, except where the curve itself is within its own rounding error of a half
     assert (np.abs(levels - exact) <= 0.5 + 1e-9).all()
@@ -238,7 +239,7 @@ def test_levels_are_the_curve_rounded_half_up(curve, full_scale):
 
 def test_a_saturated_pixel_is_one_above_full_scale():
     charge = np.array([0, 100, 100.01, 5000], np.float32).reshape(1, 1, 2, 2)
-    levels, saturated = levels_of(charge, raster.level_edges("linear", 100.0))
+    levels, saturated = levels_of(charge, level_edges("linear", 100.0))
     assert levels.ravel().tolist() == [0, 255, 255, 255]
     assert saturated.tolist() == [[2]]
 
@@ -246,7 +247,7 @@ def test_a_saturated_pixel_is_one_above_full_scale():
 @given(st.sampled_from(sorted(CURVES)), st.floats(1e-3, 1e6), st.integers(0, 99))
 def test_a_level_is_the_number_of_edges_that_a_charge_has_reached(curve, full_scale, seed):
     """At edges and beside them too, where a guess from the charge could miss."""
-    edges = raster.level_edges(curve, full_scale)
+    edges = level_edges(curve, full_scale)
     at = edges[np.random.default_rng(seed).integers(0, 255, 24)].astype(np.float32)
     charge = np.concatenate([at, np.nextafter(at, np.float32(0)), np.nextafter(at, np.float32(np.inf))])
     levels, _ = levels_of(charge.reshape(1, 1, 8, 9), edges)
@@ -254,9 +255,7 @@ def test_a_level_is_the_number_of_edges_that_a_charge_has_reached(curve, full_sc
 
 
 def test_a_half_is_rounded_up():
-    levels, _ = levels_of(
-        np.array([0.5, 1.5, 2.49], np.float32).reshape(1, 1, 1, 3), raster.level_edges("linear", 255.0)
-    )
+    levels, _ = levels_of(np.array([0.5, 1.5, 2.49], np.float32).reshape(1, 1, 1, 3), level_edges("linear", 255.0))
     assert levels.ravel().tolist() == [1, 2, 2]
 
 
@@ -308,4 +307,4 @@ def test_a_pool_below_one_is_refused():
 
 def test_an_unknown_curve_is_refused():
     with pytest.raises(ValueError, match="curve 'cubic' is unknown; use linear, sqrt or log"):
-        raster.level_edges("cubic", 1.0)
+        level_edges("cubic", 1.0)

@@ -15,6 +15,7 @@ from hpc_nuvlm.bench.ratios import Ratio, Turns, exactly, of_rounds
 from hpc_nuvlm.store import Dataset
 from nuvlm_kernels import raster
 from nuvlm_kernels.canvas import Canvas
+from nuvlm_kernels.levels import level_edges
 
 SIZE, TILE, NUM_EVENTS = 512, 560, 64
 FULL_SCALE_MEV = 25.5
@@ -64,7 +65,7 @@ def level_ratios(hits: Hits) -> list[Ratio]:
     """8-bit pictures, exact: charges are summed before they are rounded."""
     shape = (hits.num_events, len(hits.pixel_mm), SIZE, SIZE)
     levels, theirs, axes = np.empty(shape, np.uint8), np.empty(shape, np.uint8), axes_of(hits)
-    edges = raster.level_edges("linear", FULL_SCALE_MEV)
+    edges = level_edges("linear", FULL_SCALE_MEV)
     windows = (hits.projections, hits.origin_mm, hits.pixel_mm)
     turns = Turns(
         {
@@ -85,7 +86,7 @@ def tile_ratios(hits: Hits) -> list[Ratio]:
     views, few = len(hits.pixel_mm), 8
     fine = np.empty((hits.num_events, views, TILE, TILE), np.uint8)
     coarse = np.empty((few, views, SIZE, SIZE), np.uint8)
-    edges = raster.level_edges("linear", FULL_SCALE_MEV)
+    edges = level_edges("linear", FULL_SCALE_MEV)
     windows = (hits.projections, hits.origin_mm, hits.pixel_mm)
     some = tuple(column[: hits.offsets[few]] for column in hits.columns), hits.offsets[: few + 1]
 
