@@ -32,7 +32,7 @@ def parse() -> argparse.Namespace:
 def main() -> int:
     arguments = parse()
     try:
-        from hpc_nuvlm.engine.world import start_world, stop_world
+        from hpc_nuvlm.engine.world import start_world
 
         world = start_world(threads=None)
         from hpc_nuvlm.calibration import Options
@@ -48,7 +48,6 @@ def main() -> int:
             hide=tuple(arguments.hide),
         )
         evaluate(arguments.runs, request, world)
-        stop_world()
         return 0
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)

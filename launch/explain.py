@@ -25,7 +25,7 @@ def parse() -> argparse.Namespace:
 def main() -> int:
     arguments = parse()
     try:
-        from hpc_nuvlm.engine.world import start_world, stop_world
+        from hpc_nuvlm.engine.world import start_world
 
         world = start_world(threads=None)
         from hpc_nuvlm.evaluation import Place
@@ -40,7 +40,6 @@ def main() -> int:
         scored = Place(arguments.data, arguments.split)
         asked = (arguments.precision, arguments.events, arguments.markdown)
         explain(Request(arguments.run, scored, arguments.out, fitted, *asked), world)
-        stop_world()
         return 0
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)

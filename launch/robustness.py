@@ -33,16 +33,14 @@ def main() -> int:
     )
     arguments = parser.parse_args()
     try:
-        from hpc_nuvlm.engine.world import start_world, stop_world
+        from hpc_nuvlm.engine.world import start_world
 
         world = start_world(threads=None)
         from hpc_nuvlm.robustness import Request, parse_also, study
 
         also = parse_also(arguments.also)
         runs = tuple(arguments.runs)
-        code = study(Request(runs, arguments.data, arguments.split, also, arguments.out), world, stop)
-        stop_world()
-        return code
+        return study(Request(runs, arguments.data, arguments.split, also, arguments.out), world, stop)
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
         return error.exit_code

@@ -22,14 +22,13 @@ def main() -> int:
     world = None
     try:
         run = load_run(arguments.config, tuple(arguments.overrides))
-        from hpc_nuvlm.engine.world import start_world, stop_world
+        from hpc_nuvlm.engine.world import start_world
 
         world = start_world(run.engine.threads, run.engine.meet_within_s, run.engine.hang_after_s)
         from hpc_nuvlm.training import train
 
         code = train(run, world, stop)
         stop.ignore()
-        stop_world()
         return code
     except UserError as error:
         # Every rank speaks: the mistake may be one machine's alone.

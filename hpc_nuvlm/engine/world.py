@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import logging
 import socket
 import time
@@ -54,7 +55,7 @@ class World:
 def start_world(threads: int | None, meet_within_s: float = 60.0, hang_after_s: float = 600.0) -> World:
     """Join the other processes; sets this process's device and number of CPU threads. Before numba is imported.
 
-    Errors name the ranks that did not come within `meet_within_s` of rank 0.
+    They are left when the program ends. Errors name the ranks that did not come within `meet_within_s` of rank 0.
     """
     place, threads = find_and_export_place(threads)
     torch.set_num_threads(threads)
@@ -72,6 +73,8 @@ def start_world(threads: int | None, meet_within_s: float = 60.0, hang_after_s: 
     dist.init_process_group(
         "nccl" if cuda else "gloo", store=store, rank=place.rank, world_size=place.size, timeout=patience
     )
+    # Also after an error: threads of gloo that outlive the interpreter may abort the process, and with it its exit code
+    atexit.register(leave_world)
     return World(place.rank, place.size, place.local_rank, place.local_size, device)
 
 
@@ -147,6 +150,6 @@ def quiet_libraries() -> None:
     warnings.filterwarnings("ignore", message=".*gradient_checkpointing.* is deprecated", category=UserWarning)
 
 
-def stop_world() -> None:
+def leave_world() -> None:
     if dist.is_initialized():
         dist.destroy_process_group()

@@ -16,7 +16,7 @@ from hpc_nuvlm.engine.loop import Fit, train_step
 from hpc_nuvlm.engine.state import Position
 from hpc_nuvlm.engine.stop import StopRequest
 from hpc_nuvlm.engine.watchdog import Watchdog
-from hpc_nuvlm.engine.world import World, start_world, stop_world
+from hpc_nuvlm.engine.world import World, start_world
 from hpc_nuvlm.models import build_task
 from hpc_nuvlm.store import open_dataset
 from hpc_nuvlm.training import build_data, build_engine
@@ -76,7 +76,6 @@ def main() -> None:
     if world.main:
         (folder / "results.json").write_text(json.dumps(results))
     torch.distributed.barrier()
-    stop_world()
 
 
 if __name__ == "__main__":

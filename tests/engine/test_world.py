@@ -1,3 +1,5 @@
+import subprocess
+import sys
 import threading
 
 import pytest
@@ -54,3 +56,17 @@ def test_ranks_that_all_come_go_on():
     for other in others:
         other.join()
     assert len(here) == 2
+
+
+def test_the_others_are_left_before_the_interpreter_ends_whatever_the_program_ends_with():
+    program = """
+import atexit, torch.distributed as dist
+atexit.register(lambda: print("joined at the end:", dist.is_initialized()))
+from hpc_nuvlm.engine.world import start_world
+start_world(threads=1)
+print("joined:", dist.is_initialized())
+raise SystemExit(73)
+"""
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
+    assert done.returncode == 73, done.stderr
+    assert done.stdout.split("\n")[:2] == ["joined: True", "joined at the end: False"]

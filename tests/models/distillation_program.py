@@ -8,7 +8,7 @@ import torch
 
 from hpc_nuvlm.config import parse_run
 from hpc_nuvlm.engine.stop import StopRequest
-from hpc_nuvlm.engine.world import start_world, stop_world
+from hpc_nuvlm.engine.world import start_world
 from hpc_nuvlm.training import train
 
 ENGINES = {"plain": {"kind": "plain"}} | {f"zero-{stage}": {"kind": "zero", "stage": stage} for stage in range(1, 4)}
@@ -24,7 +24,6 @@ def main() -> None:
             changed["schedule"] = fields["schedule"] | {"stop_after_steps": stop_after}
             train(parse_run(fields | changed, where="test"), world, StopRequest())
             torch.distributed.barrier()
-    stop_world()
 
 
 if __name__ == "__main__":
