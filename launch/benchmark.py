@@ -29,13 +29,12 @@ def main() -> int:
 
             compare(*arguments.compare)
         elif arguments.case is not None:
-            from hpc_nuvlm.engine.world import start_world, stop_world
+            from hpc_nuvlm.engine.world import start_world
 
             world = start_world(threads=None)
             from hpc_nuvlm.bench.benchmark import measure_here
 
             measure_here(arguments.config, tuple(arguments.overrides), arguments.case, world)
-            stop_world()
         else:
             from hpc_nuvlm.bench.show import run_and_show
 

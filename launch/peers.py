@@ -21,7 +21,7 @@ def parse() -> argparse.Namespace:
 def main() -> int:
     arguments = parse()
     try:
-        from hpc_nuvlm.engine.world import start_world, stop_world
+        from hpc_nuvlm.engine.world import start_world
 
         world = start_world(threads=1)
         from hpc_nuvlm.bench.benchmark import write_record
@@ -31,7 +31,6 @@ def main() -> int:
         record = run_peers(arguments.subjects, arguments.data, arguments.split, world, show_ratios)
         if arguments.out is not None:
             write_record(record, arguments.out)
-        stop_world()
         return 0
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
