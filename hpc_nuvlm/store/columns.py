@@ -21,8 +21,11 @@ import google_crc32c
 import numpy as np
 from numcodecs import blosc
 
-# One event is a part of a chunk: 8 Ki rows read twice as fast as 32 Ki at 0.6 % more bytes
-CHUNK_ROWS = 8192
+# An event is a part of a chunk. At two bytes a row, chunks of 16 Ki rows are decoded 1.4 times as fast as of 8 Ki when
+# read in order, as fast when read at random (32 Ki: at two thirds of the speed), and take 1 % fewer bytes
+CHUNK_ROWS = 16384
+# Those of earlier versions had 8 Ki rows
+LARGEST_CHUNK_ROWS = 65536
 CHECKSUM_BYTES = 4
 LOCAL_HEADER = struct.Struct("<4s22xHH")
 BLOSC_HEADER = struct.Struct("<4xI4xI")
@@ -65,13 +68,14 @@ class Column:
     name: str
     dtype: np.dtype
     num_rows: int
+    chunk_rows: int
     chunks: np.ndarray
 
     def decode(self, file: ReadOnlyFile, chunk: int) -> np.ndarray:
         """The rows of a chunk, not to be written to."""
         first_byte, num_bytes = self.chunks[chunk].tolist()
         packed = _checked(file.read(first_byte, num_bytes), self.name, chunk)
-        rows = np.empty(CHUNK_ROWS, self.dtype)
+        rows = np.empty(self.chunk_rows, self.dtype)
         if len(packed) < BLOSC_HEADER_BYTES or BLOSC_HEADER.unpack_from(packed) != (rows.nbytes, len(packed)):
             raise ValueError(f"column {self.name!r}, chunk {chunk}: is not a blosc block of {rows.nbytes} bytes")
         blosc.decompress(packed, rows)
@@ -83,7 +87,7 @@ class OpenFiles:
     """The files that were used last, kept open, since opening is what a parallel file system is slow at.
 
     So are the chunks that were decoded last: the next event in a file often lies in the same ones. 256 of them are what
-    some twenty events have, and at most 16 MiB.
+    some forty events have: 8 MiB, where values take two bytes.
     """
 
     def __init__(self, limit: int = 256, chunk_limit: int = 256):
@@ -100,15 +104,13 @@ class OpenFiles:
         return OpenFiles, self._limits
 
     def rows(self, path: Path, column: Column, start: int, stop: int) -> np.ndarray:
-        """Rows [start, stop) of a column."""
+        """Rows [start, stop) of a column, not to be written to: they may be those of a chunk that is kept."""
         if not 0 <= start <= stop <= column.num_rows:
             raise ValueError(f"column {column.name!r} has {column.num_rows} rows, [{start}, {stop}) was asked for")
-        rows = np.empty(stop - start, column.dtype)
-        for chunk in range(start // CHUNK_ROWS, -(-stop // CHUNK_ROWS)):
-            first = chunk * CHUNK_ROWS
-            low, high = max(start, first), min(stop, first + CHUNK_ROWS)
-            rows[low - start : high - start] = self._decode(path, column, chunk)[low - first : high - first]
-        return rows
+        size, parts = column.chunk_rows, []
+        for chunk in range(start // size, -(-stop // size)):
+            parts.append(self._decode(path, column, chunk)[max(start - chunk * size, 0) : stop - chunk * size])
+        return parts[0] if len(parts) == 1 else np.concatenate([np.empty(0, column.dtype), *parts])
 
 
 def open_columns(path: Path) -> tuple[dict, dict[str, Column]]:
@@ -136,15 +138,16 @@ def _column(file: ReadOnlyFile, name: str, metadata: dict, members: dict[str, zi
     (num_rows,) = metadata["shape"]
     dtype = np.dtype(metadata["data_type"])
     (sharding,) = metadata["codecs"]
+    (chunk_rows,) = sharding["configuration"]["chunk_shape"]
     codecs = [codec["name"] for codec in sharding["configuration"]["codecs"]]
-    if sharding["configuration"]["chunk_shape"] != [CHUNK_ROWS] or codecs != ["bytes", "blosc", "crc32c"]:
+    if not 0 < chunk_rows <= LARGEST_CHUNK_ROWS or codecs != ["bytes", "blosc", "crc32c"]:
         raise ValueError(f"column {name!r}: chunks are {sharding['configuration']}; it was not written by this toolkit")
     if num_rows == 0:
-        return Column(name, dtype, 0, np.empty((0, 2), np.int64))
+        return Column(name, dtype, 0, chunk_rows, np.empty((0, 2), np.int64))
     if f"{name}/c/0" not in members:
         raise ValueError(f"column {name!r}: its data, {name}/c/0, is missing in the zip file")
     start, num_bytes = _extent(file, members[f"{name}/c/0"])
-    num_chunks = -(-num_rows // CHUNK_ROWS)
+    num_chunks = -(-num_rows // chunk_rows)
     index_bytes = 16 * num_chunks + CHECKSUM_BYTES
     if index_bytes > num_bytes:
         raise ValueError(f"column {name!r}: {num_rows} rows cannot be in {num_bytes} bytes")
@@ -153,7 +156,7 @@ def _column(file: ReadOnlyFile, name: str, metadata: dict, members: dict[str, zi
     limit = num_bytes - index_bytes
     if (chunks > limit).any() or (chunks.sum(axis=1) > limit).any() or (chunks[:, 1] <= CHECKSUM_BYTES).any():
         raise ValueError(f"column {name!r}: chunks are missing or lie outside of their file")
-    return Column(name, dtype, num_rows, chunks.astype(np.int64) + np.array([start, 0]))
+    return Column(name, dtype, num_rows, chunk_rows, chunks.astype(np.int64) + np.array([start, 0]))
 
 
 def _extent(file: ReadOnlyFile, member: zipfile.ZipInfo) -> tuple[int, int]:

@@ -32,7 +32,9 @@ from hpc_nuvlm.store.folder import write_atomically
 from hpc_nuvlm.store.manifest import Shard, check_size
 from hpc_nuvlm.store.record import read_key, read_record, write_record
 
-QUANTIZED = {"x_mm": np.int32, "y_mm": np.int32, "z_mm": np.int32, "energy_mev": np.uint32}
+# Two types of the counts of a column, of which a shard has the first that holds all of its own
+SIGNED, UNSIGNED = (np.int16, np.int32), (np.uint16, np.uint32)
+QUANTIZED = {"x_mm": SIGNED, "y_mm": SIGNED, "z_mm": SIGNED, "energy_mev": UNSIGNED}
 # Largest integer up to which float32, the type of a charge, holds every integer
 LARGEST_EXACT_FLOAT32 = 1 << 24
 MORTON_BITS = 21
@@ -68,7 +70,7 @@ def encode_shard(events: list[Event], detector: Detector, split: str, index: int
     for name in events[0].hits.columns:
         column = np.concatenate([event.hits[name] for event in events])
         if name in quanta:
-            arrays[name] = np.rint(column.astype(np.float64) / quanta[name]).astype(QUANTIZED[name])
+            arrays[name] = _smallest(np.rint(column.astype(np.float64) / quanta[name]), QUANTIZED[name])
         else:
             arrays[name] = _narrowed(name, column)
     attributes = {
@@ -104,13 +106,13 @@ class ZarrShard:
     def __init__(self, path: Path, shard: Shard, detector: Detector, files: OpenFiles | None = None):
         self._path = path
         self._shard = shard
-        self._detector = detector
         self._files = files or OpenFiles()
         check_size(path, shard)
         try:
             attributes, self._columns = open_columns(path)
             self._hit_kind = attributes["hit_kind"]
             self._labels = attributes["labels"]
+            self._quanta = _quanta(self._hit_kind, detector)
             self._check_layout(attributes)
             self._offsets = self._rows("offsets", 0, shard.events + 1)
             self._record_offsets = self._rows("record_offsets", 0, shard.events + 1)
@@ -166,8 +168,10 @@ class ZarrShard:
         return [name for name in COLUMNS[self._hit_kind] if name in self._columns]
 
     def _decode(self, name: str, column: np.ndarray) -> np.ndarray:
-        quantum = _quanta(self._hit_kind, self._detector).get(name)
-        return (column * quantum).astype(np.float32) if quantum else column
+        """A column that is the event's own."""
+        if name in self._quanta:
+            return (column * self._quanta[name]).astype(np.float32)
+        return column.astype(COLUMNS[self._hit_kind][name][0])
 
     def _check_layout(self, attributes: dict) -> None:
         expected = {
@@ -188,7 +192,7 @@ class ZarrShard:
         named = shard_name(attributes["split"], attributes["index"], self._shard.sha256)
         if named != self._shard.file:
             raise ValueError(f"the file holds shard {named}: two shards were exchanged")
-        if attributes["quanta"] != _quanta(self._hit_kind, self._detector):
+        if attributes["quanta"] != self._quanta:
             raise ValueError(
                 f"quanta are {attributes['quanta']}, not those of the manifest: it belongs to another dataset"
             )
@@ -220,7 +224,7 @@ def _quanta(kind: str, detector: Detector) -> dict[str, float]:
 
 def _counts(name: str, column: np.ndarray, quantum: float, key: str) -> np.ndarray:
     counts = np.rint(column.astype(np.float64) / quantum)
-    limits = np.iinfo(QUANTIZED[name])
+    limits = np.iinfo(QUANTIZED[name][-1])
     outside = np.flatnonzero(~((counts >= limits.min) & (counts <= limits.max)))
     if len(outside):
         raise StoreError(
@@ -228,6 +232,13 @@ def _counts(name: str, column: np.ndarray, quantum: float, key: str) -> np.ndarr
             f"it must be in [{limits.min * quantum}, {limits.max * quantum}]; correct the input"
         )
     return counts + 0.0  # -0.0 becomes 0.0, which is what an integer gives back
+
+
+def _smallest(counts: np.ndarray, types: tuple[type, ...]) -> np.ndarray:
+    """The counts in the first type that holds them all; the last one does."""
+    low, high = counts.min(initial=0), counts.max(initial=0)
+    fits = [kind for kind in types if np.iinfo(kind).min <= low and high <= np.iinfo(kind).max]
+    return counts.astype(fits[0])
 
 
 def _morton_code(*positions: np.ndarray) -> np.ndarray:

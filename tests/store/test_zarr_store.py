@@ -20,7 +20,7 @@ from zarr.storage import ZipStore
 
 from hpc_nuvlm.errors import StoreError
 from hpc_nuvlm.event import LABELS, Hits
-from hpc_nuvlm.store import open_dataset, verify
+from hpc_nuvlm.store import open_dataset, verify, zarr_store
 from hpc_nuvlm.store.columns import CHUNK_ROWS
 from hpc_nuvlm.store.manifest import Shard, load_manifest, publish_manifest
 from hpc_nuvlm.store.pack import pack
@@ -255,6 +255,34 @@ def test_verify_names_the_shard_of_every_flipped_bit(dataset, same):
         path.write_bytes(original)
 
 
+def test_counts_take_two_bytes_where_all_of_a_shard_fit(tmp_path, lartpc, deposits, same):
+    near = quantize(deposits(0, 40), lartpc)
+    far = replace(near, hits=Hits("deposits", near.hits.columns | {"x_mm": near.hits["x_mm"] + 65536.0}))
+    for events, kind in (([near], np.int16), ([near, quantize(far, lartpc)], np.int32)):
+        path, shard = write_shard(tmp_path, events, lartpc)
+        columns = zarr.open_group(ZipStore(path, mode="r"), mode="r")
+        assert columns["x_mm"].dtype == kind and columns["y_mm"].dtype == np.int16
+        for number, event in enumerate(events):
+            same(ZarrShard(path, shard, lartpc).read(number), event)
+
+
+def test_shards_of_earlier_versions_with_other_chunks_are_read(tmp_path, cvn, pixels, same, monkeypatch):
+    events = [pixels(number, 9000) for number in range(3)]
+    monkeypatch.setattr(zarr_store, "CHUNK_ROWS", 8192)
+    path, shard = write_shard(tmp_path, events, cvn)
+    for number, event in enumerate(events):
+        same(ZarrShard(path, shard, cvn).read(number), event)
+
+
+def test_an_event_is_its_own_though_chunks_are_kept(tmp_path, cvn, pixels, same):
+    path, shard = write_shard(tmp_path, [pixels(0)], cvn)
+    reader = ZarrShard(path, shard, cvn)
+    first = reader.read(0)
+    for column in first.hits.columns.values():
+        column[:] = 0
+    same(reader.read(0), pixels(0))
+
+
 def test_a_damaged_event_is_named_with_its_key(tmp_path, cvn, pixels):
     events = [pixels(number, CHUNK_ROWS) for number in range(3)]
     path, shard = write_shard(tmp_path, events, cvn)
@@ -369,7 +397,7 @@ def test_a_chunk_missing_in_its_index_is_an_error_and_not_zeros(tmp_path, cvn, p
     ("old", "new"),
     [
         (b'"shape": [\n    40\n  ]', b'"shape": [\n    1000000000000\n  ]'),
-        (b"8192", b"8589934592"),
+        (b"16384", b"8589934592"),
         (b"crc32c", b"gzip"),
         (b'"data_type": "uint32"', b'"data_type": "object"'),
     ],
@@ -393,7 +421,7 @@ def test_a_blosc_header_that_declares_gigabytes_is_refused(tmp_path, cvn, pixels
         return block + google_crc32c.value(block).to_bytes(4, "little") + data[-20:]
 
     rewrite(path, inflate)
-    with pytest.raises(StoreError, match="is not a blosc block of 32768 bytes"):
+    with pytest.raises(StoreError, match="is not a blosc block of 65536 bytes"):
         ZarrShard(path, shard, cvn).read(0)
 
 
