@@ -17,11 +17,14 @@ install: $(BIN)/.installed
 $(BIN)/.installed: setup.py constraints.txt
 	$(PYTHON) -m venv .venv && $(BIN)/pip install -q $(TORCH) && $(BIN)/pip install -q -c constraints.txt -e '.[dev]' && touch $@
 
+# Two files at a time, in order: the first is the real Slurm's, where much is waited for
+TWO := -n 2 --dist loadfile --no-loadscope-reorder
+
 test: install
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest $(TWO)
 
 fast: install
-	$(BIN)/python -m pytest -m "not slow"
+	$(BIN)/python -m pytest $(TWO) -m "not slow"
 
 # 100 kills at random moments of 20 trainings, and a table of what became of them
 faults: install

@@ -78,6 +78,7 @@ setup(
             "openmpi>=5.0",
             "pytest>=9.2",
             "pytest-timeout>=2.4",
+            "pytest-xdist>=3.8",
             "ruff>=0.17",
             "torchmetrics>=1.9",
         ],

@@ -13,7 +13,7 @@ import subprocess
 import time
 from pathlib import Path
 
-PROGRAMS = ("munged", "mungekey", "slurmctld", "slurmd", "sbatch", "srun", "scontrol", "squeue", "unshare")
+PROGRAMS = ("munged", "mungekey", "slurmctld", "slurmd", "sbatch", "srun", "scontrol", "squeue", "unshare", "setpriv")
 # Ports that nobody else is expected on: controller, then one a node
 FIRST_PORT = 17600
 POLL_S = 0.1
@@ -185,6 +185,8 @@ class Cluster:
         return job
 
     def _start(self, name: str, words: list) -> None:
+        # Ends with the tests, however they end
+        words = ["setpriv", "--pdeathsig", "KILL", *words]
         with (self.folder / f"{name}.out.log").open("a") as log:
             self.programs[name] = subprocess.Popen(
                 list(map(str, words)),
