@@ -17,6 +17,7 @@ import zarr
 from numcodecs import blosc
 
 from hpc_nuvlm.bench.ratios import Ratio, Turns, exactly
+from hpc_nuvlm.event import Hits
 from hpc_nuvlm.store import Dataset, Split
 from hpc_nuvlm.store.columns import CHECKSUM_BYTES, ReadOnlyFile, open_columns
 from hpc_nuvlm.store.manifest import Shard
@@ -46,7 +47,8 @@ def store_ratios(dataset: Dataset, split: str) -> list[Ratio]:
         "ours, at random": read_at_random(dataset.split(split), random),
         "zarr-python, at random": lambda: at_random_by_zarr(groups, shards, random),
     }
-    mds = mds_of(dataset.split(split), num_events)
+    detector = dataset.manifest.detector
+    mds = mds_of(dataset.split(split), num_events, (*(detector.quantum_mm,) * 3, detector.quantum_mev))
     if mds is not None:
         calls["MDS, at random"] = lambda: [mds.dataset[number] for number in random]
     turns = Turns(calls, rounds=9)
@@ -110,21 +112,27 @@ def decode(packed: list[tuple[bytes, np.ndarray]]) -> None:
 
 
 class Mds:
-    """The same events as an MDS dataset: one array of four columns each."""
+    """The same events as an MDS dataset: one array of four columns each, two bytes a number, as in the shards."""
 
-    def __init__(self, events: Split, num_events: int):
+    def __init__(self, events: Split, num_events: int, quanta: tuple[float, ...]):
         from streaming import MDSWriter, StreamingDataset
 
         self._folder = tempfile.TemporaryDirectory()
         with MDSWriter(out=self._folder.name, columns={"hits": "ndarray"}) as writer:
             for number in range(num_events):
-                writer.write({"hits": np.stack([events[number].hits[name] for name in COLUMNS])})
+                writer.write({"hits": two_bytes(events[number].hits, quanta)})
         self.num_bytes = sum(path.stat().st_size for path in Path(self._folder.name).rglob("*.mds"))
         self.dataset = StreamingDataset(local=self._folder.name, batch_size=1)
 
 
-def mds_of(events: Split, num_events: int) -> Mds | None:
+def two_bytes(hits: Hits, quanta: tuple[float, ...]) -> np.ndarray:
+    """(4, hits) counts of quanta, modulo 2^16; one hit of zeros where there is none, which MDS does not take."""
+    counts = [np.rint(hits[name].astype(np.float64) / quantum) for name, quantum in zip(COLUMNS, quanta, strict=True)]
+    return np.stack(counts).astype(np.int64).astype(np.uint16) if len(hits) else np.zeros((len(COLUMNS), 1), np.uint16)
+
+
+def mds_of(events: Split, num_events: int, quanta: tuple[float, ...]) -> Mds | None:
     try:
-        return Mds(events, num_events)
+        return Mds(events, num_events, quanta)
     except ImportError:
         return None
