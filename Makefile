@@ -9,7 +9,7 @@ ON_DATASET := data.dataset=$(DATASET)
 TRAIN := $(BIN)/deepspeed --num_accelerators 2 launch/train.py
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
-.PHONY: install test fast faults bench bench-data demo demo-data demo-cnn demo-nano demo-table nano science science-modular science-dune control lint clean
+.PHONY: install test fast faults bench bench-data demo demo-data demo-cnn demo-nano demo-table nano science science-modular science-told science-dune control lint clean
 
 install: $(BIN)/.installed
 
@@ -74,11 +74,25 @@ nano: install
 	$(BIN)/nuvlm release runs/pretrain-nano
 
 # The tables of docs/results.md: hours; stopped, the same command continues
-science: science-modular science-dune
+science: science-modular science-told science-dune
+
+# The comparison of arXiv:2508.19376, on its detector, and how the models' scores fall on worse events
+MODULAR := datasets/simulated-modular
+WORSE := recombination_birks lifetime_short diffusion_high
+FAMILIES := cnn cvn vit tower nano
 
 science-modular: install
-	test -f datasets/simulated-modular/manifest.json || $(BIN)/nuvlm simulate configs/simulate-paper.yaml --out datasets/simulated-modular events=30000
+	test -f $(MODULAR)/manifest.json || $(BIN)/nuvlm simulate configs/simulate-paper.yaml --out $(MODULAR) events=30000
 	$(BIN)/python launch/study.py configs/studies/modular.yaml
+	$(BIN)/python launch/evaluate.py $(FAMILIES:%=runs/studies/modular/%) --data $(MODULAR) --split test --markdown runs/studies/modular/scores.md
+	for worse in $(WORSE); do test -f $(MODULAR)-$$worse/manifest.json || $(BIN)/nuvlm simulate configs/simulate-paper.yaml --out $(MODULAR)-$$worse events=1500 seed=79 response.variant=$$worse 'split={test: 1.0}' || exit; done
+	$(BIN)/python launch/robustness.py $(FAMILIES:%=runs/studies/modular/%) --data $(MODULAR) --split test --also $(foreach worse,$(WORSE),$(worse)=$(MODULAR)-$(worse)) --out runs/robustness-modular
+
+# What the shipped model says of events that it never saw
+science-told: install
+	test -f datasets/simulated-told/manifest.json || $(BIN)/nuvlm simulate configs/simulate-dune.yaml --out datasets/simulated-told events=4400 seed=78 'split={val: 0.5, test: 0.5}'
+	$(BIN)/python launch/train.py configs/zero-shot-nano.yaml folder=runs/shipped-nano data.dataset=datasets/simulated-told
+	$(BIN)/torchrun --nproc-per-node 2 launch/explain.py runs/shipped-nano --data datasets/simulated-told --split test --thresholds-from datasets/simulated-told:val --precision 0.95 --out runs/explained-nano --markdown runs/explained-nano/tables.md
 
 # Needs DATA
 science-dune: install

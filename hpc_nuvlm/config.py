@@ -125,7 +125,8 @@ class Engine(Part):
 
 
 class Schedule(Part):
-    epochs: PositiveInt = 10
+    # 0: the model as it comes is validated and exported
+    epochs: Annotated[int, Field(ge=0)] = 10
     # The run ends after this many steps, whatever the epochs; its rates are those of all epochs. None: no limit
     stop_after_steps: PositiveInt | None = None
     checkpoint_every_steps: PositiveInt = 200

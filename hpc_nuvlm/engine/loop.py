@@ -87,7 +87,7 @@ def fit(job: Fit, position: Position) -> tuple[Position, bool]:
 
 def validation_is_due(job: Fit, position: Position, last_step: int) -> bool:
     """Whether this is a place to validate at, and it was not done; so it is after a stop in the middle of it."""
-    if position.validated_step == position.step or position.step == 0:
+    if position.validated_step == position.step or (position.step == 0 and last_step > 0):
         return False
     epoch, seen = divmod(position.samples_seen, job.plan.num_events)
     # A run that ends inside of an epoch, as asked, is judged where it ends

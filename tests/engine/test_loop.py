@@ -61,6 +61,18 @@ def test_a_resumed_run_has_the_losses_of_an_undisturbed_one_bit_for_bit(run_fiel
     assert all(torch.equal(first.values[name], second.values[name]) for name in first.values)
 
 
+def test_without_epochs_the_model_is_validated_once_and_kept_as_it_comes(run_fields):
+    run = run_with(run_fields, epochs=0)
+    for _ in ("a first time", "again"):
+        assert train(run, ALONE, StopRequest()) == 0
+    assert losses(run.folder) == []
+    assert [record["step"] for record in records(run.folder) if record["kind"] == "validation"] == [0]
+    kept, position = state.load_checkpoint(state.checkpoints(run.folder, state.BEST)[-1])
+    as_it_comes = build_task(run, 3).named_parameters()
+    assert position.best_step == 0
+    assert all(torch.equal(kept.values[name], values) for name, values in as_it_comes)
+
+
 def test_a_signal_stops_at_the_next_step_with_the_code_that_means_run_again(run_fields, tmp_path):
     whole = run_with(run_fields | {"folder": str(tmp_path / "whole")})
     train(whole, ALONE, StopRequest())
