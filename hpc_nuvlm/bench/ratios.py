@@ -42,15 +42,21 @@ class Ratio:
 class Turns:
     """Seconds of several calls, each called once in every round, in an order that rotates."""
 
-    def __init__(self, calls: dict[str, Callable[[], object]], rounds: int = 15, least_seconds: float = 0.1):
-        """Every call is made once before; then so often in a turn that a turn lasts `least_seconds`."""
-        repeats = {name: _repeats(call, least_seconds) for name, call in calls.items()}
+    def __init__(
+        self,
+        calls: dict[str, Callable[[], object]],
+        rounds: int = 15,
+        least_seconds: float = 0.1,
+        clock: Callable[[], float] = time.perf_counter,
+    ):
+        """Every call is made once before; then so often in a turn that a turn lasts `least_seconds` by the clock."""
+        repeats = {name: _repeats(call, least_seconds, clock) for name, call in calls.items()}
         rows: dict[str, list[float]] = {name: [] for name in calls}
         names = list(calls)
         for turn in range(rounds):
             first = turn % len(names)
             for name in chain(names[first:], names[:first]):
-                rows[name].append(_seconds(calls[name], repeats[name]))
+                rows[name].append(_seconds(calls[name], repeats[name], clock))
         self.seconds = {name: np.array(row) for name, row in rows.items()}
 
     def times_as_fast(self, ours: str, peer: str, what: str, at_least: float | None = None) -> Ratio:
@@ -90,13 +96,13 @@ def _verdict(ratio: Ratio) -> str:
     return "reached" if ratio.met else "not reached"
 
 
-def _repeats(call: Callable[[], object], least_seconds: float) -> int:
+def _repeats(call: Callable[[], object], least_seconds: float, clock: Callable[[], float]) -> int:
     call()
-    return max(1, round(least_seconds / max(_seconds(call, 1), 1e-9)))
+    return max(1, round(least_seconds / max(_seconds(call, 1, clock), 1e-9)))
 
 
-def _seconds(call: Callable[[], object], repeats: int) -> float:
-    started_s = time.perf_counter()
+def _seconds(call: Callable[[], object], repeats: int, clock: Callable[[], float]) -> float:
+    started_s = clock()
     for _ in range(repeats):
         call()
-    return (time.perf_counter() - started_s) / repeats
+    return (clock() - started_s) / repeats
