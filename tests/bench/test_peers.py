@@ -63,11 +63,15 @@ def test_zarr_python_reads_the_hits_that_the_toolkit_reads(modular):
     split, detector = modular.split("train"), modular.manifest.detector
     (shard,) = modular.manifest.shards
     group = store.zarr.open_group(store.zarr.storage.ZipStore(modular.folder / shard.file, mode="r"), mode="r")
-    read = store.all_by_zarr(group)
-    assert len(read) == len(split)
-    for event, columns in zip(split, read):
+    read, ours = store.all_by_zarr(group), store.all_columns(modular.folder / shard.file)
+    assert len(read) == len(split) == len(ours)
+    for event, columns, own in zip(split, read, ours):
         assert np.array_equal(event.hits["x_mm"], (columns["x_mm"] * detector.quantum_mm).astype(np.float32))
-    store.at_random_by_zarr([group], [shard], list(range(len(split))))
+        assert all(np.array_equal(theirs, mine) for theirs, mine in zip(columns.values(), own, strict=True))
+    at_random = [5, 0, len(split) - 1]
+    store.at_random_by_zarr([group], [shard], at_random)
+    store.columns_at_random([modular.folder / shard.file], [shard], at_random)()
+    assert [store.place_of([shard, shard])(number) for number in (3, len(split))] == [(0, 3), (1, 0)]
     packed = store.packed_chunks([modular.folder / shard.file])
     store.decode(packed)
     assert 0 < sum(map(len, packed)) < shard.bytes
