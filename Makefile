@@ -9,7 +9,7 @@ ON_DATASET := data.dataset=$(DATASET)
 TRAIN := $(BIN)/deepspeed --num_accelerators 2 launch/train.py
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
-.PHONY: install test fast faults bench bench-data demo demo-data demo-cnn demo-nano demo-table nano science science-modular science-told science-dune control lint clean
+.PHONY: install test fast faults bench bench-data demo demo-data demo-cnn demo-nano demo-table pretraining-data teacher nano science science-modular science-told science-dune control lint clean
 
 install: $(BIN)/.installed
 
@@ -62,13 +62,18 @@ demo-nano: demo-cnn
 demo-table: demo-nano
 	$(BIN)/python launch/evaluate.py runs/cnn-$(EVENTS) runs/nano-$(EVENTS) --data $(DATASET) --split test
 
-# What nuvlm-nano was pretrained on, the two parts of its pretraining, and its weights put where the package finds them
-nano: install
+# What nuvlm-nano and its teacher learn from
+pretraining-data: install
 	test -f datasets/pretrain-dune/manifest.json || $(BIN)/nuvlm simulate configs/simulate-pretrain-dune.yaml --out datasets/pretrain-dune
 	test -f datasets/pretrain-modular/manifest.json || $(BIN)/nuvlm simulate configs/simulate-pretrain-modular.yaml --out datasets/pretrain-modular
 	test -f datasets/bombs-dune/manifest.json || $(BIN)/nuvlm simulate configs/simulate-bombs-dune.yaml --out datasets/bombs-dune
 	test -f datasets/pretrain-wide/manifest.json || $(BIN)/nuvlm simulate configs/simulate-pretrain-wide.yaml --out datasets/pretrain-wide
-	$(TRAIN) configs/teacher-dune.yaml
+
+teacher: pretraining-data
+	test -d runs/teacher-dune/model || $(TRAIN) configs/teacher-dune.yaml
+
+# The two parts of nuvlm-nano's pretraining, and its weights put where the package finds them
+nano: teacher
 	$(TRAIN) configs/pretrain-tower.yaml
 	$(TRAIN) configs/pretrain-nano.yaml
 	$(BIN)/nuvlm release runs/pretrain-nano
@@ -94,8 +99,8 @@ science-told: install
 	$(BIN)/python launch/train.py configs/zero-shot-nano.yaml folder=runs/shipped-nano data.dataset=datasets/simulated-told
 	$(BIN)/torchrun --nproc-per-node 2 launch/explain.py runs/shipped-nano --data datasets/simulated-told --split test --thresholds-from datasets/simulated-told:val --precision 0.95 --out runs/explained-nano --markdown runs/explained-nano/tables.md
 
-# Needs DATA
-science-dune: install
+# Needs DATA; the CNN that learned from simulated events is what nuvlm-nano is compared with
+science-dune: teacher
 	test -f datasets/dune_search/manifest.json || $(BIN)/nuvlm pack $(DATA)/dataset1000 --split train=0.6,val=0.1,dev=0.3 --classes nue_cc,numu_cc,nc --out datasets/dune_search
 	$(BIN)/python launch/study.py configs/studies/search-dune.yaml
 	$(BIN)/python launch/study.py configs/studies/label-efficiency-dune.yaml
