@@ -14,6 +14,9 @@ def parse() -> argparse.Namespace:
     )
     parser.add_argument("--data", type=Path, required=True, help="dataset of the modular detector")
     parser.add_argument("--split", default="train")
+    parser.add_argument(
+        "--most", type=int, default=100_000, metavar="N", help="events of the largest dataset of growth"
+    )
     parser.add_argument("--out", type=Path, metavar="FILE", help="record to write")
     return parser.parse_args()
 
@@ -25,10 +28,11 @@ def main() -> int:
 
         world = start_world(threads=1)
         from hpc_nuvlm.bench.benchmark import write_record
-        from hpc_nuvlm.bench.peers.run import run_peers
+        from hpc_nuvlm.bench.peers.run import Asked, run_peers
         from hpc_nuvlm.bench.show import show_ratios
 
-        record = run_peers(arguments.subjects, arguments.data, arguments.split, world, show_ratios)
+        asked = Asked(world, arguments.most)
+        record = run_peers(arguments.subjects, arguments.data, arguments.split, asked, show_ratios)
         if arguments.out is not None:
             write_record(record, arguments.out)
         return 0

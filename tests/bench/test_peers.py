@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 import torch
 
-from hpc_nuvlm.bench.peers import events, raster, store
-from hpc_nuvlm.bench.peers.run import nano_on, run_peers
+from hpc_nuvlm.bench.peers import events, growth, raster, store
+from hpc_nuvlm.bench.peers.run import Asked, nano_on, run_peers
 from hpc_nuvlm.bench.peers.scoring import answers_by_library, explanations_by_library
 from hpc_nuvlm.engine.world import alone
 from hpc_nuvlm.errors import ConfigError
@@ -89,15 +89,30 @@ def test_generation_by_the_library_says_what_the_toolkit_says(modular):
         assert explanations_by_library(task, batch) == [text.strip() for text in asked.text]
 
 
+def test_datasets_to_grow_with_hold_the_same_events_under_their_own_names(modular, tmp_path, monkeypatch):
+    monkeypatch.setattr(growth, "SHARD_EVENTS", 10)
+    written = open_dataset(growth.write_many(modular, "train", 40, tmp_path / "many"))
+    read = list(written.split("train"))
+    assert len({event.identity.key for event in read}) == 40 == len(written.split("train"))
+    assert max(len(event.hits) for event in read) <= growth.FEW_HITS
+    assert [read[place].truth for place in (10, 20, 30)] == [read[0].truth] * 3
+
+
+def test_growth_is_measured_in_tenfold_steps(modular):
+    assert growth.sizes_to(100_000) == (1_000, 10_000, 100_000) == growth.sizes_to(999_999)
+    with pytest.raises(ConfigError, match="--most 999: growth is measured from 1000 events to ten times as many"):
+        growth.sizes_to(999)
+
+
 def test_what_nobody_compares_is_refused(modular):
     with pytest.raises(ConfigError, match="nosuch: nothing of that name is compared; there are raster, store"):
-        run_peers(["nosuch"], modular.folder, "train", alone(), print)
+        run_peers(["nosuch"], modular.folder, "train", Asked(alone()), print)
 
 
 @pytest.mark.slow
 def test_a_record_holds_what_was_shown(modular):
     shown = []
-    record = run_peers(["start"], modular.folder, "train", alone(), lambda *told: shown.append(told))
+    record = run_peers(["start"], modular.folder, "train", Asked(alone()), lambda *told: shown.append(told))
     (title, ratios), (kept,) = shown[0], record["ratios"].values()
     assert title == "Starting" and [row["what"] for row in kept] == [ratio.what for ratio in ratios]
     assert all(row["value"] > 0 for row in kept) and record["bench_version"] >= 1

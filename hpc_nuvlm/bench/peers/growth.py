@@ -5,7 +5,7 @@ from __future__ import annotations
 import tempfile
 import time
 from dataclasses import replace
-from itertools import islice
+from itertools import count, islice, takewhile
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +14,7 @@ from hpc_nuvlm.bench.ratios import Ratio, Turns, exactly
 from hpc_nuvlm.config import View
 from hpc_nuvlm.detector import Detector
 from hpc_nuvlm.engine.memory import resident_bytes
+from hpc_nuvlm.errors import ConfigError
 from hpc_nuvlm.event import Event, Hits, Identity
 from hpc_nuvlm.store import Dataset, Split, open_dataset
 from hpc_nuvlm.store.manifest import Manifest, Shard, publish_manifest
@@ -21,15 +22,22 @@ from hpc_nuvlm.store.plan import Plan
 from hpc_nuvlm.store.zarr_store import quantize, write_shard
 from hpc_nuvlm.views.image import ImageView
 
-NUM_EVENTS = (1_000, 10_000, 100_000)
+LEAST_EVENTS = 1_000
 NUM_HITS = (100, 1_000, 10_000, 100_000)
 # Of an event where events are many
 FEW_HITS, SHARD_EVENTS, BATCH = 100, 250, 32
 VIEW = View(size=(512, 512), pool=1, crop="centroid", full_scale=25.5)
 
 
-def growth_ratios(dataset: Dataset, split: str, sizes: tuple[int, ...] = NUM_EVENTS) -> list[Ratio]:
-    return [*of_events(dataset, split, sizes), *of_hits(dataset, split)]
+def growth_ratios(dataset: Dataset, split: str, most_events: int) -> list[Ratio]:
+    return [*of_events(dataset, split, sizes_to(most_events)), *of_hits(dataset, split)]
+
+
+def sizes_to(most_events: int) -> tuple[int, ...]:
+    """Numbers of events, ten times as many each, up to this one; ConfigError if there is nothing to compare."""
+    if most_events < 10 * LEAST_EVENTS:
+        raise ConfigError(f"--most {most_events}: growth is measured from {LEAST_EVENTS} events to ten times as many")
+    return tuple(takewhile(lambda size: size <= most_events, (LEAST_EVENTS * 10**power for power in count())))
 
 
 def of_events(dataset: Dataset, split: str, sizes: tuple[int, ...]) -> list[Ratio]:
@@ -112,8 +120,8 @@ def manifest_of(manifest: Manifest, shards: tuple[Shard, ...]) -> Manifest:
 
 def thinned(event: Event, num_hits: int) -> Event:
     """So many of its hits, in their order; all, if there are fewer."""
-    count = min(num_hits, len(event.hits))
-    chosen = np.sort(np.random.default_rng(num_hits).choice(len(event.hits), count, replace=False))
+    some = min(num_hits, len(event.hits))
+    chosen = np.sort(np.random.default_rng(num_hits).choice(len(event.hits), some, replace=False))
     return replace(event, hits=Hits(event.hits.kind, {name: one[chosen] for name, one in event.hits.columns.items()}))
 
 
