@@ -29,7 +29,7 @@ UTILIZATION = 0.3
 # Of a device's memory, what the driver, communication and fragments take
 RESERVED_SHARE = 0.1
 # On a CPU, the allocator of the C library keeps freed blocks between living ones: over CNN, ViT, and nano by LoRA and
-# whole, in both precisions, a process grew by 1.5 to 2 times what lived at the worst moment (docs/planning.md)
+# whole, in both precisions, a process grew by 1.3 to 2 times what lived at the worst moment (docs/planning.md)
 CPU_SLACK = 1.7
 # What a rank's first step adds for good, besides tensors: code that is read as it first runs, compiled kernels, open
 # shards; measured on nano in bf16
