@@ -123,6 +123,8 @@ class Vlm(Part):
     # The class that an explanation ends with in training: the true one, or that which the model scores highest, so that
     # it learns to say what it scores
     explained_class: Literal["true", "scored"] = "true"
+    # Weight of that class by itself, in nats an event: of an explanation's many tokens it is one or two
+    ending_weight: Annotated[float, Field(ge=0)] = 0.0
 
     @model_validator(mode="after")
     def _nf4_needs_adapters(self):

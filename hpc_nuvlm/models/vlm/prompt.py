@@ -6,7 +6,7 @@ nothing but the chat template's own header may stand there.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from itertools import takewhile
@@ -30,8 +30,7 @@ class Prompt:
     @property
     def shared(self) -> tuple[int, ...]:
         """The beginning that every answer has in common; the classes differ after it."""
-        alike = takewhile(lambda tokens: len(set(tokens)) == 1, zip(*self.answers))
-        return tuple(tokens[0] for tokens in alike)
+        return _shared(self.answers)
 
 
 @dataclass(frozen=True)
@@ -58,6 +57,16 @@ class Explained:
         answer = "" if label == UNLABELLED else self.answers[label]
         said = " ".join(part for part in (rationale, answer) if part)
         return tuple(_ids(self.processor, self.begin + said + self.end))
+
+    def num_before_class(self, rationale: str) -> int:
+        """How many tokens an explanation has before the first that tells its class from another."""
+        return len(_shared([self.tokens(rationale, label) for label in range(len(self.answers))]))
+
+
+def _shared(rows: Sequence[tuple[int, ...]]) -> tuple[int, ...]:
+    """The beginning that all have in common."""
+    alike = takewhile(lambda tokens: len(set(tokens)) == 1, zip(*rows))
+    return tuple(tokens[0] for tokens in alike)
 
 
 def build_prompt(config: Vlm, classes: tuple[str, ...], processor, eyes: Eyes) -> Prompt:

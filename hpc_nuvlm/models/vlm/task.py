@@ -51,6 +51,7 @@ class VlmTask(Task):
         self.prompt = prompt
         self.explained = explained
         self.class_weight, self.rationale_weight = config.class_weight, config.rationale_weight
+        self.ending_weight = config.ending_weight
         self.says_scored_class = config.explained_class == "scored"
         self.pad_id = self.processor.tokenizer.pad_token_id
         self.speller = Speller(self.processor.tokenizer, explained.stops)
@@ -72,7 +73,7 @@ class VlmTask(Task):
         if self.class_weight or not told:
             loss_B = loss_B + self.class_weight * self._class_loss(batch, seen, score_BC)
         if told:
-            loss_B = loss_B + self.rationale_weight * self._rationale_loss(batch, seen, score_BC)
+            loss_B = loss_B + self._rationale_loss(batch, seen, score_BC)
         return loss_B
 
     def _class_loss(self, batch: Batch, seen: torch.Tensor, score_BC: torch.Tensor | None) -> torch.Tensor:
@@ -85,7 +86,7 @@ class VlmTask(Task):
         return torch.where(batch.label_B == UNLABELLED, 0, losses_BT.sum(1))
 
     def _rationale_loss(self, batch: Batch, seen: torch.Tensor, score_BC: torch.Tensor | None) -> torch.Tensor:
-        """(B,) nats a token of the explanation, 0 for an event of which nothing is known."""
+        """(B,) weighted nats: a token of the explanation, and the class that ends it; 0 where nothing is known."""
         label_B = batch.label_B
         if self.says_scored_class:
             if score_BC is None:
@@ -94,8 +95,18 @@ class VlmTask(Task):
             label_B = torch.where(label_B == UNLABELLED, UNLABELLED, score_BC.argmax(1))
         told = [self.explained.tokens(*row) for row in zip(batch.rationale, label_B.tolist())]
         losses_BT, length_B = self._told(batch, seen, self.asked(batch, self.explained), told)
+        loss_B = self.rationale_weight * losses_BT.sum(1) / length_B
+        if self.ending_weight:
+            loss_B = loss_B + self.ending_weight * self._ending_loss(batch, losses_BT, label_B)
         known_B = torch.tensor([bool(rationale) for rationale in batch.rationale], device=seen.device)
-        return torch.where(known_B, losses_BT.sum(1) / length_B, 0)
+        return torch.where(known_B, loss_B, 0)
+
+    def _ending_loss(self, batch: Batch, losses_BT: torch.Tensor, label_B: torch.Tensor) -> torch.Tensor:
+        """(B,) nats of the class at the end of each explanation, 0 where it has none."""
+        before = [self.explained.num_before_class(rationale) for rationale in batch.rationale]
+        place_T = torch.arange(losses_BT.shape[1], device=losses_BT.device)
+        ending_BT = place_T >= torch.tensor(before, device=losses_BT.device).unsqueeze(1)
+        return torch.where(label_B == UNLABELLED, 0, (losses_BT * ending_BT).sum(1))
 
     def predict(self, batch: Batch, explain: bool = False) -> Prediction:
         seen = self.eyes.see(self.model, batch)

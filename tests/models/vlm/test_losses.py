@@ -68,6 +68,26 @@ def test_an_explanation_can_end_with_the_class_that_is_scored(build, batch):
         assert torch.allclose(scored.loss_and_scores(batch)[0], losses(scored, batch), atol=1e-6)
 
 
+def test_the_class_at_the_end_of_an_explanation_can_weigh_more(build, batch):
+    told = build(class_weight=0.0, rationale_weight=1.0)
+    ending_B = (
+        losses(build(class_weight=0.0, rationale_weight=1.0, ending_weight=3.0), batch) - losses(told, batch)
+    ) / 3
+    # The second is described by nothing, the fourth has no class
+    assert (ending_B > 0.1).tolist() == [True, False, True, False] and ending_B[[1, 3]].tolist() == [0, 0]
+    # By itself: what the end of the whole explanation costs more than the explanation up to there, token by token
+    explained, label = told.explained, int(batch.label_B[0])
+    tokens, before = explained.tokens(batch.rationale[0], label), explained.num_before_class(batch.rationale[0])
+    with evaluating(told):
+        seen, one = told.eyes.see(told.model, batch.part(0, 1)), batch.part(0, 1)
+        whole, start = (
+            told._told(one, seen, told.asked(one, explained), [ids])[0].sum() for ids in (tokens, tokens[:before])
+        )
+    assert ending_B[0].item() == pytest.approx((whole - start).item(), rel=1e-4)
+    said = told.processor.tokenizer.decode(tokens[before:])
+    assert "NuE CC" in said and "track" not in said and "classify" not in said
+
+
 def test_beside_scores_the_class_costs_what_is_not_shared_by_all_answers(build, batch):
     """The shared beginning costs the same whatever the class."""
     task = build()
