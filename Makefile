@@ -72,11 +72,13 @@ pretraining-data: install
 teacher: pretraining-data
 	test -d runs/teacher-dune/model || $(TRAIN) configs/teacher-dune.yaml
 
-# The two parts of nuvlm-nano's pretraining, and its weights put where the package finds them
+# The parts of nuvlm-nano's pretraining, and its weights put where the package finds them
 nano: teacher
 	$(TRAIN) configs/pretrain-tower.yaml
 	$(TRAIN) configs/pretrain-nano.yaml
-	$(BIN)/nuvlm release runs/pretrain-nano
+	$(TRAIN) configs/pretrain-nano.yaml start=runs/pretrain-nano folder=runs/pretrain-nano-longer seed=2 optimizer.lr=5.0e-4
+	$(TRAIN) configs/pretrain-nano-ending.yaml
+	$(BIN)/nuvlm release runs/pretrain-nano-ending
 
 # The tables of docs/results.md: hours; stopped, the same command continues
 science: science-modular science-told science-dune
