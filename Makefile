@@ -76,9 +76,7 @@ teacher: pretraining-data
 nano: teacher
 	$(TRAIN) configs/pretrain-tower.yaml
 	$(TRAIN) configs/pretrain-nano.yaml
-	$(TRAIN) configs/pretrain-nano.yaml start=runs/pretrain-nano folder=runs/pretrain-nano-longer seed=2 optimizer.lr=5.0e-4
-	$(TRAIN) configs/pretrain-nano-ending.yaml
-	$(BIN)/nuvlm release runs/pretrain-nano-ending
+	$(BIN)/nuvlm release runs/pretrain-nano
 
 # The tables of docs/results.md: hours; stopped, the same command continues
 science: science-modular science-told science-dune

@@ -9,7 +9,8 @@ format of MosaicML's streaming, compared where that is installed: it brings pack
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from functools import partial
 from itertools import pairwise
 from pathlib import Path
 
@@ -29,31 +30,12 @@ COLUMNS = ("x_mm", "y_mm", "z_mm", "energy_mev")
 
 def store_ratios(dataset: Dataset, split: str) -> list[Ratio]:
     shards = [shard for shard in dataset.manifest.shards if shard.split == split][:NUM_SHARDS]
-    paths = [dataset.folder / shard.file for shard in shards]
-    num_events = sum(shard.events for shard in shards)
-    random = np.random.default_rng(5).permutation(num_events)[:NUM_RANDOM].tolist()
-    groups = [zarr.open_group(zarr.storage.ZipStore(path, mode="r"), mode="r") for path in paths]
-    packed = packed_chunks(paths)
-
-    def one_after_the_other():
-        # Anew each time: what was decoded last would still be there
-        events = dataset.split(split)
-        for number in range(num_events):
-            events[number]
-
-    calls = {
-        "columns, all": lambda: [all_columns(path) for path in paths],
-        "events, all": one_after_the_other,
-        "zarr-python, all": lambda: [all_by_zarr(group) for group in groups],
-        "decoding alone": lambda: decode(packed),
-        "columns, at random": columns_at_random(paths, shards, random),
-        "events, at random": read_at_random(dataset.split(split), random),
-        "zarr-python, at random": lambda: at_random_by_zarr(groups, shards, random),
-    }
-    detector = dataset.manifest.detector
+    packed = packed_chunks([dataset.folder / shard.file for shard in shards])
+    calls = reads_of(dataset, split, shards) | {"decoding alone": lambda: decode(packed)}
+    detector, num_events = dataset.manifest.detector, sum(shard.events for shard in shards)
     mds = mds_of(dataset.split(split), num_events, (*(detector.quantum_mm,) * 3, detector.quantum_mev))
     if mds is not None:
-        calls["MDS, at random"] = lambda: [mds.dataset[number] for number in random]
+        calls["MDS, at random"] = lambda: [mds.dataset[number] for number in some_of(num_events)]
     turns = Turns(calls, rounds=9)
     hits, size = sum(shard.hits for shard in shards), sum(shard.bytes for shard in shards)
     found = [
@@ -74,12 +56,30 @@ def store_ratios(dataset: Dataset, split: str) -> list[Ratio]:
     return found
 
 
-def read_at_random(events: Split, numbers: list[int]) -> Callable[[], None]:
-    def read():
-        for number in numbers:
-            events[number]
+def reads_of(dataset: Dataset, split: str, shards: list[Shard]) -> dict[str, Callable[[], object]]:
+    """The same events by every reader: all of them in order, and some at random."""
+    paths = [dataset.folder / shard.file for shard in shards]
+    groups = [zarr.open_group(zarr.storage.ZipStore(path, mode="r"), mode="r") for path in paths]
+    num_events = sum(shard.events for shard in shards)
+    some = some_of(num_events)
+    return {
+        "columns, all": lambda: [all_columns(path) for path in paths],
+        # Opened anew each time: what was decoded last would still be there
+        "events, all": lambda: read(dataset.split(split), range(num_events)),
+        "zarr-python, all": lambda: [all_by_zarr(group) for group in groups],
+        "columns, at random": columns_at_random(paths, shards, some),
+        "events, at random": partial(read, dataset.split(split), some),
+        "zarr-python, at random": lambda: at_random_by_zarr(groups, shards, some),
+    }
 
-    return read
+
+def some_of(num_events: int) -> list[int]:
+    return np.random.default_rng(5).permutation(num_events)[:NUM_RANDOM].tolist()
+
+
+def read(events: Split, numbers: Sequence[int]) -> None:
+    for number in numbers:
+        events[number]
 
 
 def all_columns(path: Path) -> list[list[np.ndarray]]:
