@@ -127,6 +127,12 @@ class Vlm(Part):
     ending_weight: Annotated[float, Field(ge=0)] = 0.0
 
     @model_validator(mode="after")
+    def _an_ending_needs_a_rationale(self):
+        if self.ending_weight and not self.rationale_weight:
+            raise ValueError("ending_weight weighs the end of explanations, and none is taught; set rationale_weight")
+        return self
+
+    @model_validator(mode="after")
     def _nf4_needs_adapters(self):
         if self.nf4 and self.lora is None:
             raise ValueError("nf4 weights are frozen, so nothing would be trained; set model.lora, or model.nf4=false")

@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from hpc_nuvlm.config import parse_run
+from hpc_nuvlm.errors import ConfigError
 from hpc_nuvlm.models import build_task
 from hpc_nuvlm.models.task import evaluating
 from hpc_nuvlm.sample import UNLABELLED, Batch
@@ -86,6 +87,11 @@ def test_the_class_at_the_end_of_an_explanation_can_weigh_more(build, batch):
     assert ending_B[0].item() == pytest.approx((whole - start).item(), rel=1e-4)
     said = told.processor.tokenizer.decode(tokens[before:])
     assert "NuE CC" in said and "track" not in said and "classify" not in said
+
+
+def test_an_ending_of_nothing_is_refused(build):
+    with pytest.raises(ConfigError, match="none is taught; set rationale_weight"):
+        build(ending_weight=1.0)
 
 
 def test_beside_scores_the_class_costs_what_is_not_shared_by_all_answers(build, batch):
