@@ -37,12 +37,12 @@ class Case(Part):
     scenario: Literal["single", "offline"] = "offline"
     # Processes that share the work, each with a batch of its own
     ranks: PositiveInt = 1
-    # Events at a time; of `single` it is 1
-    batches: tuple[PositiveInt, ...] = (32,)
+    # Events at a time: 32 if nothing is said; of `single` it is 1
+    batches: tuple[PositiveInt, ...] | None = None
 
     @model_validator(mode="after")
     def _single_means_one(self):
-        if self.scenario == "single" and (self.asked == "train" or self.batches not in ((1,), (32,))):
+        if self.scenario == "single" and (self.asked == "train" or self.batches not in (None, (1,))):
             raise ValueError("scenario single asks for one event at a time; set scenario=offline to give batches")
         return self
 
@@ -54,7 +54,7 @@ class Case(Part):
 
     @property
     def sizes(self) -> tuple[int, ...]:
-        return (1,) if self.scenario == "single" else self.batches
+        return (1,) if self.scenario == "single" else self.batches or (32,)
 
 
 class Bench(Part):
