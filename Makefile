@@ -39,10 +39,10 @@ bench: bench-data
 
 bench-data: install
 	test -f datasets/simulated-bench/manifest.json || $(BIN)/nuvlm simulate configs/simulate-paper.yaml --out datasets/simulated-bench events=2400
-	$(TRAIN) configs/cnn-dune.yaml folder=runs/bench-cnn $(ON_MODULAR) 'view={size: [128, 128], pool: 4, crop: centroid, full_scale: 25.5}' schedule.epochs=3
-	$(TRAIN) configs/vit-dune.yaml folder=runs/bench-vit $(ON_MODULAR) 'view={size: [128, 128], pool: 4, crop: centroid, full_scale: 25.5}' schedule.epochs=2
+	$(TRAIN) configs/cnn-dune.yaml folder=runs/bench-cnn $(ON_BENCH) schedule.epochs=3
+	$(TRAIN) configs/vit-dune.yaml folder=runs/bench-vit $(ON_BENCH) schedule.epochs=2
 
-ON_MODULAR := data.dataset=datasets/simulated-bench 'augment={symmetries: true, gain: 0.1, dropout: 0.05}'
+ON_BENCH := data.dataset=datasets/simulated-bench 'augment={symmetries: true, gain: 0.1, dropout: 0.05}' 'view={size: [128, 128], pool: 4, crop: centroid, full_scale: 25.5}'
 
 # DATA: the folder of DUNE CVN pixel maps that holds labels.csv, dataset1000/ and highstats/
 demo: demo-data demo-cnn demo-nano demo-table

@@ -17,7 +17,7 @@ def check_deposits(hits, offsets, projections, origin_mm, pixel_mm, shape):
 
 
 def check_pixels(hits, offsets, origin, pool, shape):
-    """As _check_deposits, for readout pixels."""
+    """As check_deposits, for readout pixels."""
     num_events, num_views = shape[:2]
     columns = _columns(hits, (np.uint8, np.uint16, np.uint16, np.float32))
     offsets = _offsets(offsets, num_events, len(columns[0]))
