@@ -31,7 +31,11 @@ def lineage_of(run: Run) -> dict:
     validation = [line for line in lines if line["kind"] == "validation"]
     machine = json.loads((run.folder / "environment.json").read_text())
     datasets = (run.data.dataset, *(more.dataset for more in run.data.more))
-    earlier = {"began_with": base_run(run), "taught_by": run.distill and open_run(run.distill.teacher)}
+    base = base_run(run)
+    earlier = {
+        "began_with": lineage_of(base) if base else shipped_lineage(run),
+        "taught_by": lineage_of(open_run(run.distill.teacher)) if run.distill else None,
+    }
     return {
         "run": run.folder.name,
         "trained_on": {str(path): open_dataset(path).split(run.data.train_split).fingerprint for path in datasets},
@@ -43,7 +47,7 @@ def lineage_of(run: Run) -> dict:
         "machine": f"{machine['world_size']} x {machine['device']}, {machine['machine']}",
         "packages": machine["packages"],
         "validation_accuracy": max(line["accuracy"] for line in validation),
-    } | {how: lineage_of(other) for how, other in earlier.items() if other}
+    } | {how: lineage for how, lineage in earlier.items() if lineage}
 
 
 def base_run(run: Run) -> Run | None:
@@ -52,3 +56,14 @@ def base_run(run: Run) -> Run | None:
         return open_run(run.start)
     base = Path(getattr(run.model, "base", ""))
     return open_run(base.parent) if base.name == "model" and (base.parent / "run.yaml").is_file() else None
+
+
+def shipped_lineage(run: Run) -> dict | None:
+    """Of the package's weights before this run's: what it began with, if that is nuvlm-nano by its name."""
+    from hpc_nuvlm.models.vlm import nano
+
+    if getattr(run.model, "base", None) != nano.NAME:
+        return None
+    told = json.loads((nano.shipped_place() / nano.RELEASE).read_text())
+    # Released a second time, it finds its own
+    return told.get("began_with") if told["run"] == run.folder.name else told

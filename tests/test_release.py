@@ -73,6 +73,20 @@ def test_a_release_says_what_came_before_it(pretrained, run_fields, tmp_path):
     assert told["taught_by"]["run"] == "teacher" and told["taught_by"]["trained_on"] == told["trained_on"]
 
 
+@pytest.mark.slow
+def test_a_release_of_what_began_with_the_shipped_weights_says_what_these_came_from(
+    pretrained, run_fields, tmp_path, monkeypatch
+):
+    monkeypatch.setattr(nano, "shipped_place", lambda: tmp_path / "weights")
+    first = release_run(pretrained.folder)
+    fields = {"folder": str(tmp_path / "last"), "model": {"family": "vlm"}, "schedule": {"epochs": 1}}
+    assert train(parse_run(run_fields | fields, where="test"), ALONE, StopRequest()) == 0
+    told = release_run(tmp_path / "last")
+    assert told["run"] == "last" and told["began_with"] == first and told["sha256"] != first["sha256"]
+    # Once more: its own weights are the shipped ones now
+    assert release_run(tmp_path / "last") == told
+
+
 def load_best_weights(run, task) -> dict:
     exported = load_file(run.folder / "model" / nano.WEIGHTS)
     return {name: exported[name.removeprefix("model.")] for name in task.state_dict()}
