@@ -57,7 +57,7 @@ class Task(nn.Module, ABC):
     def loss_and_scores(self, batch: Batch) -> tuple[torch.Tensor, torch.Tensor]:
         """(B,) `loss`, and (B, C) log-probabilities as `predict` gives them: what a student of a teacher needs of both.
 
-        A family in which both have a part in common computes it once, and spares what every class would cost alike.
+        A family in which both have a part in common computes it once.
         """
         return self.loss(batch), self.predict(batch).log_probability_BC
 

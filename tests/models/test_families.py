@@ -1,7 +1,5 @@
 """One conformance suite for every model family: what the engine and the evaluation rely on."""
 
-from dataclasses import replace
-
 import numpy as np
 import pytest
 import torch
@@ -69,15 +67,11 @@ def test_the_loss_of_each_event_is_finite_and_independent_of_its_batch(task, bat
     assert torch.allclose(together, alone, atol=1e-5)
 
 
-def test_loss_and_scores_together_are_those_of_each_but_for_what_every_class_costs(task, batch):
+def test_loss_and_scores_together_are_those_of_each(task, batch):
     with evaluating(task):
-        spared = []
-        for label in range(3):
-            of_label = replace(batch, label_B=torch.full((6,), label))
-            loss_B, score_BC = task.loss_and_scores(of_label)
-            spared.append(task.loss(of_label) - loss_B)
-            assert torch.allclose(score_BC, task.predict(batch).log_probability_BC, atol=1e-6)
-    assert torch.allclose(spared[0], spared[1], atol=1e-4) and torch.allclose(spared[0], spared[2], atol=1e-4)
+        loss_B, score_BC = task.loss_and_scores(batch)
+        assert torch.allclose(loss_B, task.loss(batch), atol=1e-5)
+        assert torch.allclose(score_BC, task.predict(batch).log_probability_BC, atol=1e-6)
 
 
 def test_the_loss_falls_on_a_batch_seen_again(task, batch):

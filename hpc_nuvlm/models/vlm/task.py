@@ -1,8 +1,9 @@
 """VlmTask: a vision-language model that answers questions about an event's pictures.
 
 It learns by the loss on the answers' tokens alone: the class, and where something is known of the pictures, a rationale
-and then the class. It classifies by scoring: the log-probability of each class's whole answer, with one pass of the
-vision tower and one over the question for all of them. Explanations are generated, and cost a pass for each token.
+and then the class. It classifies by scoring: the log-probability of each class's answer, with one pass of the vision
+tower and one over the question for all of them. What all answers begin with tells no class from another, and has no
+part in either. Explanations are generated, and cost a pass for each token.
 """
 
 # B batch, V view, H row, W column, T token, C class
@@ -58,10 +59,11 @@ class VlmTask(Task):
 
     def loss(self, batch: Batch) -> torch.Tensor:
         """Class in nats an event, rationale in nats a token, each times its weight; 0 where there is none."""
+        if self.says_scored_class:
+            return self.loss_and_scores(batch)[0]
         return self._loss(batch, self.eyes.see(self.model, batch))
 
     def loss_and_scores(self, batch: Batch) -> tuple[torch.Tensor, torch.Tensor]:
-        """As in Task; the class costs what it scores: its answer without the beginning that all answers share."""
         seen = self.eyes.see(self.model, batch)
         score_BC = self._score(batch, seen)
         return self._loss(batch, seen, score_BC), functional.log_softmax(score_BC, -1)
@@ -77,21 +79,18 @@ class VlmTask(Task):
         return loss_B
 
     def _class_loss(self, batch: Batch, seen: torch.Tensor, score_BC: torch.Tensor | None) -> torch.Tensor:
-        """(B,) nats of the class's answer, 0 for an event without a class."""
+        """(B,) nats of the class's answer after what all answers begin with, 0 for an event without a class."""
         if score_BC is not None:
             known_B = batch.label_B != UNLABELLED
             return torch.where(known_B, -score_BC.gather(1, batch.label_B.clamp(min=0).unsqueeze(1)).squeeze(1), 0)
         answers = [self.prompt.answers[label] for label in batch.label_B.tolist()]
         losses_BT, _ = self._told(batch, seen, self.asked(batch, self.prompt), answers)
-        return torch.where(batch.label_B == UNLABELLED, 0, losses_BT.sum(1))
+        return torch.where(batch.label_B == UNLABELLED, 0, losses_BT[:, len(self.prompt.shared) :].sum(1))
 
     def _rationale_loss(self, batch: Batch, seen: torch.Tensor, score_BC: torch.Tensor | None) -> torch.Tensor:
         """(B,) weighted nats: a token of the explanation, and the class that ends it; 0 where nothing is known."""
         label_B = batch.label_B
         if self.says_scored_class:
-            if score_BC is None:
-                with torch.no_grad():
-                    score_BC = self._score(batch, seen)
             label_B = torch.where(label_B == UNLABELLED, UNLABELLED, score_BC.argmax(1))
         told = [self.explained.tokens(*row) for row in zip(batch.rationale, label_B.tolist())]
         losses_BT, length_B = self._told(batch, seen, self.asked(batch, self.explained), told)

@@ -94,23 +94,24 @@ def test_an_explanation_ends_where_the_template_ends_an_answer(processor, task):
 
 
 def plain_log_probabilities(processor, task, batch: Batch) -> torch.Tensor:
-    """(B, C) summed log-probability of each class's whole answer, by one full library call per class."""
+    """(B, C) summed log-probability of each class's name and what follows it, by one full library call per class."""
     scores = []
+    begun = len(processor.tokenizer.encode(" I classify the pixel maps as", add_special_tokens=False))
     for name in ("NuE CC", "NuMu CC", "Neutral Current"):
         answer = f" I classify the pixel maps as {name}.<end_of_utterance>\n"
         inputs = by_the_library(processor, batch, question_text(processor) + answer)
         chosen = inputs["input_ids"][:, 1:, None]
         given = task.model(**inputs).logits.log_softmax(-1)[:, :-1].gather(2, chosen)[..., 0]
-        scores.append(given[:, -len(processor.tokenizer.encode(answer, add_special_tokens=False)) :].sum(1))
+        scores.append(given[:, begun - len(processor.tokenizer.encode(answer, add_special_tokens=False)) :].sum(1))
     return torch.stack(scores, 1)
 
 
 def test_scores_and_loss_equal_those_of_one_full_call_per_class(processor, task, batch):
     with evaluating(task):
-        whole = plain_log_probabilities(processor, task, batch)
+        told = plain_log_probabilities(processor, task, batch)
         scores, loss = task.predict(batch).log_probability_BC, task.loss(batch)
-    assert torch.allclose(scores, whole.log_softmax(-1), atol=1e-4)
-    assert torch.allclose(loss, -whole[torch.arange(2), batch.label_B], atol=1e-4)
+    assert torch.allclose(scores, told.log_softmax(-1), atol=1e-4)
+    assert torch.allclose(loss, -told[torch.arange(2), batch.label_B], atol=1e-4)
 
 
 def test_a_line_of_context_reaches_its_own_event_alone(task, batch):

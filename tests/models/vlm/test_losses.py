@@ -94,17 +94,19 @@ def test_an_ending_of_nothing_is_refused(build):
         build(ending_weight=1.0)
 
 
-def test_beside_scores_the_class_costs_what_is_not_shared_by_all_answers(build, batch):
-    """The shared beginning costs the same whatever the class."""
+def test_the_class_costs_its_answer_without_what_all_answers_begin_with(build, batch):
+    """So the costs of all classes are those that it is scored by, whichever way they are computed."""
     task = build()
-    shared = []
-    for label in range(3):
-        of_label = replace(batch, label_B=torch.full((4,), label))
-        with evaluating(task):
-            loss_B, score_BC = task.loss_and_scores(of_label)
-        shared.append(losses(task, of_label) - loss_B)
-        assert torch.allclose(score_BC, task.predict(batch).log_probability_BC, atol=1e-5)
-    assert shared[0].min() > 0.1
-    assert torch.allclose(shared[0], shared[1], atol=1e-4) and torch.allclose(shared[0], shared[2], atol=1e-4)
+    classes = range(len(task.prompt.answers))
     with evaluating(task):
-        assert task.loss_and_scores(batch)[0][3] == 0
+        cost_BC = torch.stack([task.loss(replace(batch, label_B=torch.full((4,), label))) for label in classes], 1)
+        predicted_BC = task.predict(batch).log_probability_BC
+        loss_B, score_BC = task.loss_and_scores(batch)
+        begun = task._told(
+            batch, task.eyes.see(task.model, batch), task.asked(batch, task.prompt), [task.prompt.shared] * 4
+        )
+    assert torch.allclose(torch.log_softmax(-cost_BC, 1), predicted_BC, atol=1e-5)
+    assert torch.allclose(score_BC, predicted_BC, atol=1e-5) and loss_B[3] == 0
+    # What is left out costs more than nothing, and every class as much
+    assert begun[0].sum(1).min() > 0.1
+    assert torch.allclose(loss_B[:3], cost_BC[torch.arange(3), batch.label_B[:3]], atol=1e-5)
