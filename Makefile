@@ -68,6 +68,9 @@ pretraining-data: install
 	test -f datasets/pretrain-modular/manifest.json || $(BIN)/nuvlm simulate configs/simulate-pretrain-modular.yaml --out datasets/pretrain-modular
 	test -f datasets/bombs-dune/manifest.json || $(BIN)/nuvlm simulate configs/simulate-bombs-dune.yaml --out datasets/bombs-dune
 	test -f datasets/pretrain-wide/manifest.json || $(BIN)/nuvlm simulate configs/simulate-pretrain-wide.yaml --out datasets/pretrain-wide
+	test -f datasets/ending-dune/manifest.json || $(BIN)/nuvlm simulate configs/simulate-pretrain-dune.yaml --out datasets/ending-dune events=15000 seed=105 'split={train: 0.9, val: 0.1}'
+	test -f datasets/ending-wide/manifest.json || $(BIN)/nuvlm simulate configs/simulate-pretrain-wide.yaml --out datasets/ending-wide events=6000 seed=106 'split={train: 0.9, val: 0.1}'
+	test -f datasets/ending-modular/manifest.json || $(BIN)/nuvlm simulate configs/simulate-pretrain-modular.yaml --out datasets/ending-modular events=4500 seed=107 'split={train: 0.9, val: 0.1}'
 
 teacher: pretraining-data
 	test -d runs/teacher-dune/model || $(TRAIN) configs/teacher-dune.yaml
@@ -77,6 +80,8 @@ nano: teacher
 	$(TRAIN) configs/pretrain-tower.yaml
 	$(TRAIN) configs/pretrain-nano.yaml
 	$(BIN)/nuvlm release runs/pretrain-nano
+	$(TRAIN) configs/pretrain-nano-ending.yaml
+	$(BIN)/nuvlm release runs/pretrain-nano-ending
 
 # The tables of docs/results.md: hours; stopped, the same command continues
 science: science-modular science-told science-dune
@@ -87,7 +92,7 @@ WORSE := recombination_birks lifetime_short diffusion_high
 FAMILIES := cnn cvn vit tower nano
 
 science-modular: install
-	test -f $(MODULAR)/manifest.json || $(BIN)/nuvlm simulate configs/simulate-paper.yaml --out $(MODULAR) events=30000
+	test -f $(MODULAR)/manifest.json || $(BIN)/nuvlm simulate configs/simulate-paper.yaml --out $(MODULAR) events=8000 'split={train: 0.75, val: 0.05, test: 0.2}'
 	$(BIN)/python launch/study.py configs/studies/modular.yaml
 	$(BIN)/python launch/evaluate.py $(FAMILIES:%=runs/studies/modular/%) --data $(MODULAR) --split test --markdown runs/studies/modular/scores.md
 	for worse in $(WORSE); do test -f $(MODULAR)-$$worse/manifest.json || $(BIN)/nuvlm simulate configs/simulate-paper.yaml --out $(MODULAR)-$$worse events=1500 seed=79 response.variant=$$worse 'split={test: 1.0}' || exit; done
@@ -99,8 +104,10 @@ science-told: install
 	$(BIN)/python launch/train.py configs/zero-shot-nano.yaml folder=runs/shipped-nano data.dataset=datasets/simulated-told
 	$(BIN)/torchrun --nproc-per-node 2 launch/explain.py runs/shipped-nano --data datasets/simulated-told --split test --thresholds-from datasets/simulated-told:val --precision 0.95 --out runs/explained-nano --markdown runs/explained-nano/tables.md
 
-# Needs DATA; the CNN that learned from simulated events is what nuvlm-nano is compared with
-science-dune: teacher
+# Needs DATA; a CNN that learned from simulated events is what pretraining is worth without language
+science-dune: install
+	test -f datasets/simulated-dune/manifest.json || $(BIN)/nuvlm simulate configs/simulate-dune.yaml --out datasets/simulated-dune
+	test -d runs/cnn-transfer/model || $(TRAIN) configs/cnn-transfer.yaml
 	test -f datasets/dune_search/manifest.json || $(BIN)/nuvlm pack $(DATA)/dataset1000 --split train=0.6,val=0.1,dev=0.3 --classes nue_cc,numu_cc,nc --out datasets/dune_search
 	$(BIN)/python launch/study.py configs/studies/search-dune.yaml
 	$(BIN)/python launch/study.py configs/studies/label-efficiency-dune.yaml

@@ -2,7 +2,8 @@
 by the launcher as a person would, scored on the same events, and becomes a row of a table.
 
 It can be stopped and started again: a run that is scored is not touched, one that is trained is only scored, one that
-was interrupted continues. Searches are studies scored on validation events.
+was interrupted continues. What is scored is in the study's record alone: with it a study goes on without the runs, on
+another machine too. Searches are studies scored on validation events.
 """
 
 from __future__ import annotations
@@ -21,8 +22,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import yaml
 from pydantic import Field
 
+from hpc_nuvlm.config import load_run
 from hpc_nuvlm.engine.stop import EXIT_REQUEUE, StopRequest
 from hpc_nuvlm.errors import ConfigError, UserError
 from hpc_nuvlm.settings import Part, PositiveInt
@@ -78,8 +81,8 @@ class Trial:
 
     @property
     def digest(self) -> str:
-        """Of everything that decides the trial: its configuration file and overrides."""
-        text = json.dumps([self.config.read_text(), *self.overrides])
+        """Of everything that decides the trial: what its configuration says, comments aside, and its overrides."""
+        text = json.dumps([yaml.safe_load(self.config.read_text()), *self.overrides])
         return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
@@ -127,6 +130,9 @@ def run_study(study: Study, stop: StopRequest, tell: Tell) -> int:
     record_path = study.folder / "study.json"
     record = read_record(record_path)
     trials = trials_of(study)
+    for trial in trials:
+        # A mistake in the last is told before hours are spent on the first
+        load_run(trial.config, trial.overrides)
     for number, trial in enumerate(trials, 1):
         known = record.get(trial.name)
         if known and known["digest"] == trial.digest and known["scored_on"] == str(study.score):
@@ -254,7 +260,8 @@ def steps_of(rows: list[dict], loss: float | None) -> str:
     """After how many steps each seed first had at most this loss when it was validated."""
     if loss is None:
         return "–"
-    return ", ".join(str(steps_to_reach(row["validation"], loss) or "never") for row in rows)
+    steps = [steps_to_reach(row["validation"], loss) for row in rows]
+    return ", ".join("never" if step is None else str(step) for step in steps)
 
 
 def spread(values: list[float]) -> str:

@@ -109,6 +109,23 @@ def test_a_scored_run_is_not_trained_again_unless_what_decides_it_changed(study,
     assert (study.folder / "study.md").read_text().startswith("# How many")
 
 
+def test_a_comment_in_a_configuration_decides_nothing(study, trained):
+    tell = lambda _: None  # noqa: E731
+    assert run_study(study, StopRequest(), tell) == 0
+    config = study.families[0].config
+    config.write_text("# Expected: 0.9\n" + config.read_text())
+    assert run_study(study, StopRequest(), tell) == 0 and len(trained) == 4
+    config.write_text(config.read_text() + "seed: 7\n")
+    assert run_study(study, StopRequest(), tell) == 0 and len(trained) == 8
+
+
+def test_a_mistake_in_the_last_run_is_told_before_the_first_is_trained(study, trained):
+    wrong = with_family(study, grid={"seed": [1], "schedule.epochs": [1, -1]}, name="cnn-{seed}-{epochs}")
+    with pytest.raises(ConfigError, match="schedule.epochs"):
+        run_study(wrong, StopRequest(), lambda _: None)
+    assert trained == []
+
+
 def test_a_stop_ends_the_study_and_keeps_what_is_scored(study, trained, monkeypatch):
     stop = StopRequest()
     told = []
@@ -146,7 +163,7 @@ def test_steps_are_counted_to_the_lowest_loss_of_the_baseline(study):
     curves = {
         "cnn-2-1": [(10, 0.9), (20, 0.4), (30, 0.7)],
         "cnn-2-2": [(10, 0.6), (20, 0.8), (30, 0.8)],
-        "fast-2-1": [(10, 0.45), (20, 0.3)],
+        "fast-2-1": [(0, 0.45), (20, 0.3)],
         "fast-2-2": [(10, 0.7), (20, 0.6)],
     }
     family = study.families[0].model_copy(update={"grid": {"data.per_class": [2], "seed": [1, 2]}})
@@ -158,7 +175,7 @@ def test_steps_are_counted_to_the_lowest_loss_of_the_baseline(study):
     timed = study.model_copy(update={"families": (family, other), "baseline": "cnn-{per_class}"})
     table = table_of(timed, record).splitlines()
     assert table[4].endswith("| steps to the lowest loss of cnn-{per_class} |")
-    assert table[6].endswith("| 20, never |") and table[7].endswith("| 10, never |")
+    assert table[6].endswith("| 20, never |") and table[7].endswith("| 0, never |")
     with pytest.raises(ConfigError, match="baseline: no family is called 'slow'; there are cnn-"):
         trials_of(timed.model_copy(update={"baseline": "slow"}))
     assert "steps" not in table_of(timed.model_copy(update={"baseline": None}), record)
