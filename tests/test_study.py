@@ -121,7 +121,7 @@ def test_a_comment_in_a_configuration_decides_nothing(study, trained):
 
 def test_a_mistake_in_the_last_run_is_told_before_the_first_is_trained(study, trained):
     wrong = with_family(study, grid={"seed": [1], "schedule.epochs": [1, -1]}, name="cnn-{seed}-{epochs}")
-    with pytest.raises(ConfigError, match="schedule.epochs"):
+    with pytest.raises(ConfigError, match=r"schedule\.epochs"):
         run_study(wrong, StopRequest(), lambda _: None)
     assert trained == []
 
