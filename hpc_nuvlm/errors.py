@@ -4,6 +4,9 @@ The command line prints them without a traceback and exits with their code: 2, i
 is an AssertionError or whatever Python raises, with its traceback.
 """
 
+import sys
+from collections.abc import Callable
+
 
 class UserError(ValueError):
     """A mistake in what was given to the toolkit; the text is meant for its user."""
@@ -35,3 +38,12 @@ class LostRankError(UserError):
 
     # EX_SOFTWARE of sysexits.h, as a hang has (engine/stop.py): started again, the run continues
     exit_code = 70
+
+
+def exit_code_of(program: Callable[[], int | None]) -> int:
+    """Run a program: its exit code, 0 for None; of a user's mistake, one line on stderr and its code."""
+    try:
+        return program() or 0
+    except UserError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return error.exit_code

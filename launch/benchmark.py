@@ -4,7 +4,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from hpc_nuvlm.errors import UserError
+from hpc_nuvlm.errors import exit_code_of
 
 
 def parse() -> argparse.Namespace:
@@ -21,29 +21,24 @@ def parse() -> argparse.Namespace:
     return arguments
 
 
-def main() -> int:
+def main() -> None:
     arguments = parse()
-    try:
-        if arguments.compare is not None:
-            from hpc_nuvlm.bench.show import compare
+    if arguments.compare is not None:
+        from hpc_nuvlm.bench.show import compare
 
-            compare(*arguments.compare)
-        elif arguments.case is not None:
-            from hpc_nuvlm.engine.world import start_world
+        compare(*arguments.compare)
+    elif arguments.case is not None:
+        from hpc_nuvlm.engine.world import start_world
 
-            world = start_world(threads=None)
-            from hpc_nuvlm.bench.benchmark import measure_here
+        world = start_world(threads=None)
+        from hpc_nuvlm.bench.benchmark import measure_here
 
-            measure_here(arguments.config, tuple(arguments.overrides), arguments.case, world)
-        else:
-            from hpc_nuvlm.bench.show import run_and_show
+        measure_here(arguments.config, tuple(arguments.overrides), arguments.case, world)
+    else:
+        from hpc_nuvlm.bench.show import run_and_show
 
-            run_and_show(arguments.config, tuple(arguments.overrides), arguments.out)
-        return 0
-    except UserError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return error.exit_code
+        run_and_show(arguments.config, tuple(arguments.overrides), arguments.out)
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(exit_code_of(main))

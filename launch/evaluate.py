@@ -4,7 +4,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from hpc_nuvlm.errors import UserError
+from hpc_nuvlm.errors import exit_code_of
 
 
 def parse() -> argparse.Namespace:
@@ -29,30 +29,25 @@ def parse() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def main() -> int:
+def main() -> None:
     arguments = parse()
-    try:
-        from hpc_nuvlm.engine.world import start_world
+    from hpc_nuvlm.engine.world import start_world
 
-        world = start_world(threads=None)
-        from hpc_nuvlm.calibration import Options
-        from hpc_nuvlm.evaluation import Place, Request, evaluate
+    world = start_world(threads=None)
+    from hpc_nuvlm.calibration import Options
+    from hpc_nuvlm.evaluation import Place, Request, evaluate
 
-        request = Request(
-            Place(arguments.data, arguments.split),
-            Options(arguments.priors, arguments.coverage, arguments.sets),
-            calibrate=arguments.calibrate,
-            explain=arguments.explain,
-            as_json=arguments.json,
-            markdown=arguments.markdown,
-            hide=tuple(arguments.hide),
-        )
-        evaluate(arguments.runs, request, world)
-        return 0
-    except UserError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return error.exit_code
+    request = Request(
+        Place(arguments.data, arguments.split),
+        Options(arguments.priors, arguments.coverage, arguments.sets),
+        calibrate=arguments.calibrate,
+        explain=arguments.explain,
+        as_json=arguments.json,
+        markdown=arguments.markdown,
+        hide=tuple(arguments.hide),
+    )
+    evaluate(arguments.runs, request, world)
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(exit_code_of(main))

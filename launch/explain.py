@@ -4,7 +4,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from hpc_nuvlm.errors import ConfigError, UserError
+from hpc_nuvlm.errors import ConfigError, exit_code_of
 
 
 def parse() -> argparse.Namespace:
@@ -22,29 +22,24 @@ def parse() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def main() -> int:
+def main() -> None:
     arguments = parse()
-    try:
-        from hpc_nuvlm.engine.world import start_world
+    from hpc_nuvlm.engine.world import start_world
 
-        world = start_world(threads=None)
-        from hpc_nuvlm.evaluation import Place
-        from hpc_nuvlm.explanation import Request, explain
+    world = start_world(threads=None)
+    from hpc_nuvlm.evaluation import Place
+    from hpc_nuvlm.explanation import Request, explain
 
-        fitted = None
-        if arguments.thresholds_from is not None:
-            dataset, _, split = arguments.thresholds_from.rpartition(":")
-            if not (dataset and split):
-                raise ConfigError(f"--thresholds-from {arguments.thresholds_from}: write it as DATASET:SPLIT")
-            fitted = Place(Path(dataset), split)
-        scored = Place(arguments.data, arguments.split)
-        asked = (arguments.precision, arguments.events, arguments.markdown)
-        explain(Request(arguments.run, scored, arguments.out, fitted, *asked), world)
-        return 0
-    except UserError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return error.exit_code
+    fitted = None
+    if arguments.thresholds_from is not None:
+        dataset, _, split = arguments.thresholds_from.rpartition(":")
+        if not (dataset and split):
+            raise ConfigError(f"--thresholds-from {arguments.thresholds_from}: write it as DATASET:SPLIT")
+        fitted = Place(Path(dataset), split)
+    scored = Place(arguments.data, arguments.split)
+    asked = (arguments.precision, arguments.events, arguments.markdown)
+    explain(Request(arguments.run, scored, arguments.out, fitted, *asked), world)
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(exit_code_of(main))

@@ -4,7 +4,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from hpc_nuvlm.errors import UserError
+from hpc_nuvlm.errors import exit_code_of
 
 
 def parse() -> argparse.Namespace:
@@ -21,25 +21,20 @@ def parse() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def main() -> int:
+def main() -> None:
     arguments = parse()
-    try:
-        from hpc_nuvlm.engine.world import start_world
+    from hpc_nuvlm.engine.world import start_world
 
-        world = start_world(threads=1)
-        from hpc_nuvlm.bench.benchmark import write_record
-        from hpc_nuvlm.bench.peers.run import Asked, run_peers
-        from hpc_nuvlm.bench.show import show_ratios
+    world = start_world(threads=1)
+    from hpc_nuvlm.bench.benchmark import write_record
+    from hpc_nuvlm.bench.peers.run import Asked, run_peers
+    from hpc_nuvlm.bench.show import show_ratios
 
-        asked = Asked(world, arguments.most)
-        record = run_peers(arguments.subjects, arguments.data, arguments.split, asked, show_ratios)
-        if arguments.out is not None:
-            write_record(record, arguments.out)
-        return 0
-    except UserError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return error.exit_code
+    asked = Asked(world, arguments.most)
+    record = run_peers(arguments.subjects, arguments.data, arguments.split, asked, show_ratios)
+    if arguments.out is not None:
+        write_record(record, arguments.out)
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(exit_code_of(main))

@@ -8,7 +8,7 @@ from hpc_nuvlm.engine.stop import StopRequest
 
 stop = StopRequest().install()  # before torch, whose import takes seconds in which a signal would kill the process
 
-from hpc_nuvlm.errors import UserError
+from hpc_nuvlm.errors import exit_code_of
 
 
 def main() -> int:
@@ -32,19 +32,15 @@ def main() -> int:
         help="for robustness.json and .png; continues what it holds",
     )
     arguments = parser.parse_args()
-    try:
-        from hpc_nuvlm.engine.world import start_world
+    from hpc_nuvlm.engine.world import start_world
 
-        world = start_world(threads=None)
-        from hpc_nuvlm.robustness import Request, parse_also, study
+    world = start_world(threads=None)
+    from hpc_nuvlm.robustness import Request, parse_also, study
 
-        also = parse_also(arguments.also)
-        runs = tuple(arguments.runs)
-        return study(Request(runs, arguments.data, arguments.split, also, arguments.out), world, stop)
-    except UserError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return error.exit_code
+    also = parse_also(arguments.also)
+    runs = tuple(arguments.runs)
+    return study(Request(runs, arguments.data, arguments.split, also, arguments.out), world, stop)
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(exit_code_of(main))

@@ -5,7 +5,7 @@ import sys
 from pathlib import Path
 
 from hpc_nuvlm.engine.stop import StopRequest
-from hpc_nuvlm.errors import UserError
+from hpc_nuvlm.errors import exit_code_of
 from hpc_nuvlm.settings import load_settings
 from hpc_nuvlm.study import Study, run_study
 
@@ -15,13 +15,9 @@ def main() -> int:
     parser.add_argument("study", type=Path)
     parser.add_argument("overrides", nargs="*", metavar="a.b=c", help="change one key of the study")
     arguments = parser.parse_args()
-    try:
-        study = load_settings(Study, arguments.study, tuple(arguments.overrides))
-        return run_study(study, StopRequest().install(), lambda text: print(text, flush=True))
-    except UserError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return error.exit_code
+    study = load_settings(Study, arguments.study, tuple(arguments.overrides))
+    return run_study(study, StopRequest().install(), lambda text: print(text, flush=True))
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(exit_code_of(main))
