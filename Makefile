@@ -104,6 +104,8 @@ science-told: install
 	$(BIN)/python launch/train.py configs/zero-shot-nano.yaml folder=runs/shipped-nano data.dataset=datasets/simulated-told
 	$(BIN)/torchrun --nproc-per-node 2 launch/explain.py runs/shipped-nano --data datasets/simulated-told --split test --thresholds-from datasets/simulated-told:val --precision 0.95 --out runs/explained-nano --markdown runs/explained-nano/tables.md
 
+HELD_OUT := zero-shot-nano zero-shot-cnn cnn-1 cvn-1 vit-1 transferred-cnn-1 tower-1 nano-1
+
 # Needs DATA; a CNN that learned from simulated events is what pretraining is worth without language
 science-dune: install
 	test -f datasets/simulated-dune/manifest.json || $(BIN)/nuvlm simulate configs/simulate-dune.yaml --out datasets/simulated-dune
@@ -112,6 +114,9 @@ science-dune: install
 	$(BIN)/python launch/study.py configs/studies/search-dune.yaml
 	$(BIN)/python launch/study.py configs/studies/label-efficiency-dune.yaml
 	$(BIN)/python launch/study.py configs/studies/steps-dune.yaml
+	test -f datasets/dune_cvn/manifest.json || $(PACK)
+	$(BIN)/python launch/study.py configs/studies/dune.yaml
+	$(BIN)/python launch/evaluate.py $(HELD_OUT:%=runs/studies/dune/%) --data datasets/dune_cvn --split test --coverage 0.9 --markdown runs/studies/dune/scores.md
 
 # A tiny model of random weights, trained with every event shown the picture of another: what it scores without looking
 control: demo-data
