@@ -80,6 +80,7 @@ nano: teacher
 	$(TRAIN) configs/pretrain-tower.yaml
 	$(TRAIN) configs/pretrain-nano.yaml
 	$(BIN)/nuvlm release runs/pretrain-nano
+	$(TRAIN) configs/pretrain-nano-ending.yaml folder=runs/nano-before-ending schedule.epochs=0 distill=null
 	$(TRAIN) configs/pretrain-nano-ending.yaml
 	$(BIN)/nuvlm release runs/pretrain-nano-ending
 
