@@ -68,9 +68,6 @@ pretraining-data: install
 	test -f datasets/pretrain-modular/manifest.json || $(BIN)/nuvlm simulate configs/simulate-pretrain-modular.yaml --out datasets/pretrain-modular
 	test -f datasets/bombs-dune/manifest.json || $(BIN)/nuvlm simulate configs/simulate-bombs-dune.yaml --out datasets/bombs-dune
 	test -f datasets/pretrain-wide/manifest.json || $(BIN)/nuvlm simulate configs/simulate-pretrain-wide.yaml --out datasets/pretrain-wide
-	test -f datasets/ending-dune/manifest.json || $(BIN)/nuvlm simulate configs/simulate-pretrain-dune.yaml --out datasets/ending-dune events=15000 seed=105 'split={train: 0.9, val: 0.1}'
-	test -f datasets/ending-wide/manifest.json || $(BIN)/nuvlm simulate configs/simulate-pretrain-wide.yaml --out datasets/ending-wide events=6000 seed=106 'split={train: 0.9, val: 0.1}'
-	test -f datasets/ending-modular/manifest.json || $(BIN)/nuvlm simulate configs/simulate-pretrain-modular.yaml --out datasets/ending-modular events=4500 seed=107 'split={train: 0.9, val: 0.1}'
 
 teacher: pretraining-data
 	test -d runs/teacher-dune/model || $(TRAIN) configs/teacher-dune.yaml
@@ -80,9 +77,6 @@ nano: teacher
 	$(TRAIN) configs/pretrain-tower.yaml
 	$(TRAIN) configs/pretrain-nano.yaml
 	$(BIN)/nuvlm release runs/pretrain-nano
-	$(TRAIN) configs/pretrain-nano-ending.yaml folder=runs/nano-before-ending schedule.epochs=0 distill=null
-	$(TRAIN) configs/pretrain-nano-ending.yaml
-	$(BIN)/nuvlm release runs/pretrain-nano-ending
 
 # The tables of docs/results.md: hours; stopped, the same command continues
 science: science-modular science-told science-dune
