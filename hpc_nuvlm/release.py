@@ -20,29 +20,35 @@ def release_run(folder: Path, out: Path | None = None) -> dict:
     if not (model / nano.WEIGHTS).is_file():
         raise ConfigError(f"{model}: holds no whole model; release a run that has ended, and that has no adapters")
     out = out or nano.shipped_place()
-    nano.release(model, out, lineage_of(run))
+    nano.release(model, out, lineage_of(run, shipped_before(run)))
     return json.loads((out / nano.RELEASE).read_text())
 
 
-def lineage_of(run: Run) -> dict:
-    """Data, work and machine of a run, from the files that it left; and of those that it began with or learned from."""
+def lineage_of(run: Run, shipped: dict) -> dict:
+    """Data, work and machine of a run, from the files that it left; and of those that it began with or learned from.
+
+    `shipped`: that of the package's weights, for runs that name them.
+    """
+    from hpc_nuvlm.models.vlm import nano
+
     lines = [json.loads(line) for line in (run.folder / "records.jsonl").read_text().splitlines()]
     steps = [line for line in lines if line["kind"] == "step"]
     validation = [line for line in lines if line["kind"] == "validation"]
     machine = json.loads((run.folder / "environment.json").read_text())
     datasets = (run.data.dataset, *(more.dataset for more in run.data.more))
-    base = base_run(run)
+    base, by_name = base_run(run), getattr(run.model, "base", None) == nano.NAME
     earlier = {
-        "began_with": lineage_of(base) if base else shipped_lineage(run),
-        "taught_by": lineage_of(open_run(run.distill.teacher)) if run.distill else None,
+        "began_with": lineage_of(base, shipped) if base else shipped if by_name else None,
+        "taught_by": lineage_of(open_run(run.distill.teacher), shipped) if run.distill else None,
     }
     return {
         "run": run.folder.name,
         "trained_on": {str(path): open_dataset(path).split(run.data.train_split).fingerprint for path in datasets},
         "base": getattr(run.model, "base", None),
         "patches": getattr(run.model, "patches", None),
-        "samples_seen": steps[-1]["samples_seen"],
-        "steps": steps[-1]["step"],
+        # None of either where a model was taken as it comes
+        "samples_seen": steps[-1]["samples_seen"] if steps else 0,
+        "steps": steps[-1]["step"] if steps else 0,
         "hours": round(sum(line["seconds"] for line in steps) / 3600, 2),
         "machine": f"{machine['world_size']} x {machine['device']}, {machine['machine']}",
         "packages": machine["packages"],
@@ -58,12 +64,10 @@ def base_run(run: Run) -> Run | None:
     return open_run(base.parent) if base.name == "model" and (base.parent / "run.yaml").is_file() else None
 
 
-def shipped_lineage(run: Run) -> dict | None:
-    """Of the package's weights before this run's: what it began with, if that is nuvlm-nano by its name."""
+def shipped_before(run: Run) -> dict:
+    """Lineage of the package's weights, as they were before this run's took their place."""
     from hpc_nuvlm.models.vlm import nano
 
-    if getattr(run.model, "base", None) != nano.NAME:
-        return None
     told = json.loads((nano.shipped_place() / nano.RELEASE).read_text())
-    # Released a second time, it finds its own
-    return told.get("began_with") if told["run"] == run.folder.name else told
+    # Released a second time, a run finds its own
+    return told["began_with"] if told["run"] == run.folder.name and "began_with" in told else told

@@ -78,11 +78,18 @@ def test_a_release_of_what_began_with_the_shipped_weights_says_what_these_came_f
     pretrained, run_fields, tmp_path, monkeypatch
 ):
     monkeypatch.setattr(nano, "shipped_place", lambda: tmp_path / "weights")
+    (tmp_path / "weights").mkdir()
+    (tmp_path / "weights" / nano.RELEASE).write_text(json.dumps({"run": "before"}))
     first = release_run(pretrained.folder)
-    fields = {"folder": str(tmp_path / "last"), "model": {"family": "vlm"}, "schedule": {"epochs": 1}}
+    before = {"folder": str(tmp_path / "before"), "model": {"family": "vlm"}, "schedule": {"epochs": 0}}
+    assert train(parse_run(run_fields | before, where="test"), ALONE, StopRequest()) == 0
+    # Its teacher is what it began with, taken as it comes
+    fields = before | {"folder": str(tmp_path / "last"), "schedule": {"epochs": 1}}
+    fields["distill"] = {"teacher": before["folder"]}
     assert train(parse_run(run_fields | fields, where="test"), ALONE, StopRequest()) == 0
     told = release_run(tmp_path / "last")
     assert told["run"] == "last" and told["began_with"] == first and told["sha256"] != first["sha256"]
+    assert told["taught_by"]["steps"] == 0 and told["taught_by"]["began_with"] == first
     # Once more: its own weights are the shipped ones now
     assert release_run(tmp_path / "last") == told
 
