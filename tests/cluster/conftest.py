@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from tests.cluster.slurm import Cluster, why_not
+from tests.cluster.slurm import ENDED, Cluster, why_not
 
 BIN = Path(sys.executable).parent
 
@@ -33,13 +33,19 @@ def submitting(cluster, tmp_path) -> dict[str, str]:
 @pytest.fixture
 def submit(cluster, submitting, repository, tmp_path):
     """sbatch, as a person calls it: submit(SCRIPT, ARGUMENT..., options=(...)) -> number of the job."""
+    numbers = []
 
     def call(script: str, *arguments: object, options: tuple[str, ...] = (), **environment: str) -> str:
         output = f"--output={tmp_path}/%x-%j.log"
         words = ["sbatch", "--parsable", output, *options, f"slurm/{script}", *map(str, arguments)]
-        return cluster.command(*words, cwd=repository, env=submitting | environment)
+        numbers.append(cluster.command(*words, cwd=repository, env=submitting | environment))
+        return numbers[-1]
 
-    return call
+    yield call
+    # A job that its test gave up would keep the nodes from the next
+    cluster.command("scancel", *numbers, check=False)
+    for number in numbers:
+        cluster.wait(number, *ENDED)
 
 
 @pytest.fixture

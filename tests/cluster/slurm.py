@@ -17,6 +17,7 @@ PROGRAMS = ("munged", "mungekey", "slurmctld", "slurmd", "sbatch", "srun", "scon
 # Ports that nobody else is expected on: controller, then one a node
 FIRST_PORT = 17600
 POLL_S = 0.1
+ENDED = ("COMPLETED", "FAILED", "CANCELLED", "TIMEOUT", "NODE_FAIL")
 
 CONFIGURATION = """\
 ClusterName=test
