@@ -100,7 +100,7 @@ HOMES = {
     "bitsandbytes": ("hpc_nuvlm/models/vlm/",),
     "tokenizers": ("hpc_nuvlm/models/vlm/",),
     # bench/peers/ compares with what others offer: there a library is a peer
-    "zarr": ("hpc_nuvlm/store/zarr_store.py", "hpc_nuvlm/bench/peers/"),
+    "zarr": ("hpc_nuvlm/store/zarr_zip.py", "hpc_nuvlm/bench/peers/"),
     "webdataset": ("hpc_nuvlm/store/tar_store.py",),
     "h5py": ("hpc_nuvlm/formats/",),
     "uproot": ("hpc_nuvlm/formats/",),

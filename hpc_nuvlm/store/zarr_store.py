@@ -2,7 +2,7 @@
 
 The hits of all events lie end to end, one array a column; `offsets[i] : offsets[i + 1]` are those of
 event i. Positions and energies are integers, counted in the detector's quanta (group attribute
-`quanta`), which is what makes them small: a hit of a DUNE CVN map takes 2.3 bytes.
+`quanta`), which is what makes them small: a hit of a DUNE CVN map takes 2.1 bytes.
 `records` holds a line of JSON per event, cut by `record_offsets`; `label` is the class number, -1 if unknown.
 
 Hit order is not kept: deposits follow a Morton curve, pixels go by plane, row and column. All columns
@@ -11,26 +11,22 @@ of an event are reordered alike. `zarr.open_group(zarr.storage.ZipStore(FILE))` 
 
 from __future__ import annotations
 
-import io
 import re
-import zipfile
 from dataclasses import replace
 from hashlib import sha256
 from itertools import accumulate, pairwise
 from pathlib import Path
 
 import numpy as np
-import zarr
-from zarr.codecs import BloscCodec, Crc32cCodec
-from zarr.storage import MemoryStore
 
 from hpc_nuvlm.detector import Detector
 from hpc_nuvlm.errors import StoreError
 from hpc_nuvlm.event import COLUMNS, LABELS, Event, Hits
-from hpc_nuvlm.store.columns import CHUNK_ROWS, DAMAGE, OpenFiles, open_columns
+from hpc_nuvlm.store.columns import DAMAGE, OpenFiles, open_columns
 from hpc_nuvlm.store.folder import write_atomically
 from hpc_nuvlm.store.manifest import Shard, check_size
 from hpc_nuvlm.store.record import read_key, read_record, write_record
+from hpc_nuvlm.store.zarr_zip import zip_of
 
 # Two types of the counts of a column, of which a shard has the first that holds all of its own
 SIGNED, UNSIGNED = (np.int16, np.int32), (np.uint16, np.uint32)
@@ -39,8 +35,6 @@ QUANTIZED = {"x_mm": SIGNED, "y_mm": SIGNED, "z_mm": SIGNED, "energy_mev": UNSIG
 LARGEST_EXACT_FLOAT32 = 1 << 24
 MORTON_BITS = 21
 SHARD_NAME = re.compile(r"[a-z][a-z0-9_]*-\d{5,}-[0-9a-f]{8}\.zarr\.zip")
-# The earliest time that zip can express: equal events give equal bytes, whenever they are packed
-ZIP_EPOCH = (1980, 1, 1, 0, 0, 0)
 
 
 def quantize(event: Event, detector: Detector) -> Event:
@@ -81,7 +75,7 @@ def encode_shard(events: list[Event], detector: Detector, split: str, index: int
         "quanta": quanta,
         "labels": LABELS,
     }
-    return _zip_of(arrays, attributes)
+    return zip_of(arrays, attributes)
 
 
 def write_shard(events: list[Event], folder: Path, detector: Detector, split: str, index: int) -> Shard:
@@ -269,25 +263,3 @@ def _narrowed(name: str, column: np.ndarray) -> np.ndarray:
     if name == "charge" and len(column) and column.max() < LARGEST_EXACT_FLOAT32 and (column == np.floor(column)).all():
         return column.astype(np.uint32)
     return column
-
-
-def _zip_of(arrays: dict[str, np.ndarray], attributes: dict) -> bytes:
-    members: dict = {}
-    store = MemoryStore(members)
-    group = zarr.create_group(store, attributes=attributes, zarr_format=3)
-    for name, values in arrays.items():
-        group.create_array(
-            name,
-            shape=values.shape,
-            dtype=values.dtype,
-            chunks=(CHUNK_ROWS,),
-            shards=(max(1, -(-len(values) // CHUNK_ROWS)) * CHUNK_ROWS,),
-            compressors=[BloscCodec(cname="zstd", clevel=5, shuffle="bitshuffle"), Crc32cCodec()],
-            # A chunk of zeros is written like any other, so an absent chunk is always a damage
-            config={"write_empty_chunks": True},
-        )[:] = values
-    data = io.BytesIO()
-    with zipfile.ZipFile(data, "w", zipfile.ZIP_STORED) as archive:
-        for name in sorted(members):
-            archive.writestr(zipfile.ZipInfo(name, ZIP_EPOCH), members[name].to_bytes())
-    return data.getvalue()

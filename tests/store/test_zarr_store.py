@@ -20,7 +20,7 @@ from zarr.storage import ZipStore
 
 from hpc_nuvlm.errors import StoreError
 from hpc_nuvlm.event import LABELS, Hits
-from hpc_nuvlm.store import open_dataset, verify, zarr_store
+from hpc_nuvlm.store import open_dataset, verify, zarr_zip
 from hpc_nuvlm.store.columns import CHUNK_ROWS
 from hpc_nuvlm.store.manifest import Shard, load_manifest, publish_manifest
 from hpc_nuvlm.store.pack import pack
@@ -268,10 +268,29 @@ def test_counts_take_two_bytes_where_all_of_a_shard_fit(tmp_path, lartpc, deposi
 
 def test_shards_of_earlier_versions_with_other_chunks_are_read(tmp_path, cvn, pixels, same, monkeypatch):
     events = [pixels(number, 9000) for number in range(3)]
-    monkeypatch.setattr(zarr_store, "CHUNK_ROWS", 8192)
+    monkeypatch.setattr(zarr_zip, "CHUNK_ROWS", 8192)
     path, shard = write_shard(tmp_path, events, cvn)
     for number, event in enumerate(events):
         same(ZarrShard(path, shard, cvn).read(number), event)
+
+
+def test_a_column_has_the_transform_that_makes_it_smaller(monkeypatch):
+    """Against zarr-python, which writes both; a grid of voxels is kept whole, a slow rise bit by bit."""
+    rng, steps = np.random.default_rng(3), np.arange(3 * CHUNK_ROWS)
+    arrays = {
+        "on_a_grid": (rng.integers(-30, 30, len(steps)).repeat(8)[: len(steps)] * 7).astype(np.int16),
+        "smooth": (steps // 3 + rng.integers(0, 4, len(steps))).astype(np.uint16),
+    }
+    chosen = {name: zarr_zip.zip_of({name: values}, {}) for name, values in arrays.items()}
+    shuffles = {}
+    for name, values in arrays.items():
+        sizes = {}
+        for shuffle in ("bitshuffle", "shuffle"):
+            monkeypatch.setattr(zarr_zip, "_best_shuffle", lambda _, shuffle=shuffle: shuffle)
+            sizes[shuffle] = len(zarr_zip.zip_of({name: values}, {}))
+        assert len(chosen[name]) == min(sizes.values()) < max(sizes.values())
+        shuffles[name] = min(sizes, key=sizes.get)
+    assert shuffles == {"on_a_grid": "shuffle", "smooth": "bitshuffle"}
 
 
 def test_an_event_is_its_own_though_chunks_are_kept(tmp_path, cvn, pixels, same):
