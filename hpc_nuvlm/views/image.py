@@ -13,8 +13,9 @@ import numpy as np
 from hpc_nuvlm.config import View
 from hpc_nuvlm.detector import Detector
 from hpc_nuvlm.errors import UserError
-from hpc_nuvlm.event import CHARGE_COLUMN, COLUMNS, Event, Hits
+from hpc_nuvlm.event import CHARGE_COLUMN, COLUMNS, NUM_AXES, Event
 from nuvlm_kernels import raster
+from nuvlm_kernels.centroid import deposit_centroids, pixel_centroids
 from nuvlm_kernels.levels import level_edges
 
 # Required columns of each kind, in the order in which the kernels take them
@@ -54,64 +55,64 @@ class ImageView:
 
     def windows(self, events: Sequence[Event]) -> np.ndarray:
         """Native row and column at which each image begins, (E, V, 2)."""
-        return self._origins(events, self._readout_centre if _common_kind(events) == "pixels" else self._deposit_centre)
+        return self._origins(events, *_joined(events))
 
     def _hits_and_windows(self, events: Sequence[Event]) -> tuple[str, tuple]:
         """The kind of the hits, and what the kernels of that kind need besides their output."""
-        kind = _common_kind(events)
-        hits = tuple(_concatenate(events, kind, name) for name in HIT_COLUMNS[kind])
-        offsets = np.cumsum([0, *(len(event.hits) for event in events)])
+        kind, hits, offsets = _joined(events)
+        origin = self._origins(events, kind, hits, offsets)
         if kind == "pixels":
-            return kind, (hits, offsets, self._origins(events, self._readout_centre), self.view.pool)
+            return kind, (hits, offsets, origin, self.view.pool)
         pitch_mm = self.detector.pitches_mm
-        origin_mm = self.detector.grid_mm + self._origins(events, self._deposit_centre) * pitch_mm
+        origin_mm = self.detector.grid_mm + origin * pitch_mm
         return kind, (hits, offsets, self.detector.projections, origin_mm, pitch_mm * self.view.pool)
 
-    def _origins(self, events, centre_of) -> np.ndarray:
+    def _origins(self, events: Sequence[Event], kind: str, hits: tuple, offsets: np.ndarray) -> np.ndarray:
         """Native row and column at which each image begins, (E, V, 2): whole numbers, as float64."""
-        origins = np.empty((len(events), self.detector.num_views, 2))
-        for origin, event in zip(origins, events, strict=True):
-            origin[:] = np.floor(centre_of(event)) - self.extent // 2
-        return origins
+        if self.view.crop == "fixed":
+            centre = self._fixed(kind)
+        elif kind == "pixels":
+            self._refuse_vertex(events)
+            centre = pixel_centroids(hits, offsets, self.detector.num_views)
+        else:
+            point_mm = self._vertices(events) if self.view.crop == "vertex" else deposit_centroids(hits, offsets)
+            places_mm = np.einsum("vax,ex->eva", self.detector.projections, point_mm)
+            centre = (places_mm - self.detector.grid_mm) / self.detector.pitches_mm
+        # Where there is no charge, the middle of the readout
+        centre = np.where(np.isfinite(centre), centre, self._middle)
+        origin = np.floor(centre) - self.extent // 2
+        return np.broadcast_to(origin, (len(events), self.detector.num_views, 2))
 
     @property
     def _middle(self) -> np.ndarray:
         """Native row and column in the middle of the readout, (2,)."""
         return np.array([self.detector.num_rows / 2, self.detector.num_columns / 2])
 
-    def _readout_centre(self, event: Event) -> np.ndarray:
-        """Native row and column that the crop rule puts in the centre of each view, (V, 2), for pixel hits."""
+    def _fixed(self, kind: str) -> np.ndarray:
+        if kind == "deposits" and self.detector.volume_low_mm is None:
+            raise UserError(
+                f"detector {self.detector.name}: crop 'fixed' of deposits needs volume_mm, which is null; "
+                "use view.crop=centroid or vertex"
+            )
+        return self._middle
+
+    def _refuse_vertex(self, events: Sequence[Event]) -> None:
         if self.view.crop == "vertex":
             raise UserError(
-                f"event {event.identity.key}: crop 'vertex' needs hits in space, and these are readout pixels; "
+                f"event {events[0].identity.key}: crop 'vertex' needs hits in space, and these are readout pixels; "
                 "use view.crop=centroid or fixed"
             )
-        if self.view.crop == "fixed":
-            return self._middle
-        centroid = _pixel_centroid(event.hits, self.detector.num_views)
-        return np.where(np.isfinite(centroid), centroid, self._middle)
 
-    def _deposit_centre(self, event: Event) -> np.ndarray:
-        """Native row and column that the crop rule puts in the centre of each view, (V, 2), for deposits."""
-        if self.view.crop == "fixed":
-            if self.detector.volume_low_mm is None:
-                raise UserError(
-                    f"detector {self.detector.name}: crop 'fixed' of deposits needs volume_mm, which is null; "
-                    "use view.crop=centroid or vertex"
-                )
-            return self._middle
-        if self.view.crop == "vertex":
-            point_mm = np.array(event.truth.vertex_mm)
-            if not np.isfinite(point_mm).all():
+    def _vertices(self, events: Sequence[Event]) -> np.ndarray:
+        """True vertices [mm], (E, 3)."""
+        point_mm = np.array([event.truth.vertex_mm for event in events]).reshape(-1, NUM_AXES)
+        for event, known in zip(events, np.isfinite(point_mm).all(axis=1)):
+            if not known:
                 raise UserError(
                     f"event {event.identity.key}: crop 'vertex' needs the true vertex, and truth.vertex_mm is "
                     f"{event.truth.vertex_mm}; use view.crop=centroid or fixed"
                 )
-        else:
-            point_mm = _deposit_centroid_mm(event.hits)
-            if not np.isfinite(point_mm).all():
-                return self._middle
-        return (self.detector.projections @ point_mm - self.detector.grid_mm) / self.detector.pitches_mm
+        return point_mm
 
     def _refuse_rejected(self, events: Sequence[Event], first_rejected: np.ndarray) -> None:
         for event, hit in zip(events, first_rejected.tolist(), strict=True):
@@ -143,29 +144,12 @@ def _common_kind(events: Sequence[Event]) -> str:
     return next(iter(first_of_kind), "deposits")
 
 
-def _concatenate(events: Sequence[Event], kind: str, name: str) -> np.ndarray:
-    # The empty array gives a batch of no events its dtype.
-    return np.concatenate([np.empty(0, COLUMNS[kind][name][0]), *(event.hits[name] for event in events)])
-
-
-def _weights(hits: Hits) -> np.ndarray:
-    """Charge as float64, and 0 for what is none: the kernels refuse such a hit, and name it."""
-    return np.where(hits.charge > 0, hits.charge, 0).astype(np.float64)
-
-
-def _pixel_centroid(hits: Hits, num_views: int) -> np.ndarray:
-    """Charge-weighted mean row and column in each view, (V, 2); not finite in a view without charge."""
-    weights = _weights(hits)
-    with np.errstate(invalid="ignore", divide="ignore"):
-        row, column, charge = (
-            np.bincount(hits["plane"], weights * factor, minlength=num_views)[:num_views]
-            for factor in (hits["row"], hits["column"], 1)
-        )
-        return np.stack([row / charge, column / charge], axis=-1)
-
-
-def _deposit_centroid_mm(hits: Hits) -> np.ndarray:
-    """Charge-weighted mean position [mm], (3,); not finite without charge."""
-    weights = _weights(hits)
-    with np.errstate(invalid="ignore", divide="ignore"):
-        return np.array([(weights * hits[axis]).sum() for axis in ("x_mm", "y_mm", "z_mm")]) / weights.sum()
+def _joined(events: Sequence[Event]) -> tuple[str, tuple[np.ndarray, ...], np.ndarray]:
+    """Kind of the hits, their columns end to end, and where each event's begin, (E + 1,)."""
+    kind = _common_kind(events)
+    # The empty array gives a batch of no events its dtype
+    hits = tuple(
+        np.concatenate([np.empty(0, COLUMNS[kind][name][0]), *(event.hits[name] for event in events)])
+        for name in HIT_COLUMNS[kind]
+    )
+    return kind, hits, np.cumsum([0, *(len(event.hits) for event in events)])

@@ -2,12 +2,14 @@
 
 import numpy as np
 
+# x_mm, y_mm, z_mm, charge of deposits; plane, row, column, charge of readout pixels
+DEPOSIT, PIXEL = (np.float32,) * 4, (np.uint8, np.uint16, np.uint16, np.float32)
+
 
 def check_deposits(hits, offsets, projections, origin_mm, pixel_mm, shape):
     """Room for what is dropped, and the arguments in the one form that the kernels are compiled for."""
     num_events, num_views = shape[:2]
-    columns = _columns(hits, (np.float32,) * 4)
-    offsets = _offsets(offsets, num_events, len(columns[0]))
+    columns, offsets = check_hits(hits, DEPOSIT, offsets, num_events)
     projections = _array("projections", projections, np.float64, (num_views, 2, 3))
     origin_mm = _array("origin_mm", origin_mm, np.float64, (num_events, num_views, 2))
     pixel_mm = _array("pixel_mm", pixel_mm, np.float64, (num_views, 2))
@@ -19,8 +21,7 @@ def check_deposits(hits, offsets, projections, origin_mm, pixel_mm, shape):
 def check_pixels(hits, offsets, origin, pool, shape):
     """As check_deposits, for readout pixels."""
     num_events, num_views = shape[:2]
-    columns = _columns(hits, (np.uint8, np.uint16, np.uint16, np.float32))
-    offsets = _offsets(offsets, num_events, len(columns[0]))
+    columns, offsets = check_hits(hits, PIXEL, offsets, num_events)
     origin = _array("origin", origin, np.int64, (num_events, num_views, 2))
     if pool < 1:
         raise ValueError(f"pool must be 1 or more, got {pool}")
@@ -33,18 +34,16 @@ def check_levels(edges, levels):
     return _array("edges", edges, np.float64, (256,)), np.zeros(levels.shape[:2], np.int64)
 
 
-def _columns(hits, dtypes):
+def check_hits(hits, dtypes, offsets, num_events=None):
+    """The columns and offsets in the form that the kernels are compiled for; without a number, any number of events."""
     columns = tuple(np.ascontiguousarray(column, dtype) for column, dtype in zip(hits, dtypes, strict=True))
     if any(column.shape != (len(columns[0]),) for column in columns):
         raise ValueError(f"hits must be columns of equal length, got {[column.shape for column in columns]}")
-    return columns
-
-
-def _offsets(offsets, num_events, num_hits):
+    num_hits, num_events = len(columns[0]), len(offsets) - 1 if num_events is None else num_events
     offsets = _array("offsets", offsets, np.int64, (num_events + 1,))
     if offsets[0] != 0 or offsets[-1] != num_hits or (np.diff(offsets) < 0).any():
         raise ValueError(f"offsets must rise from 0 to the number of hits, {num_hits}; got {offsets.tolist()}")
-    return offsets
+    return columns, offsets
 
 
 def _array(name, values, dtype, shape):

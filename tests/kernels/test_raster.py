@@ -261,7 +261,7 @@ def test_a_half_is_rounded_up():
 
 def refusals():
     """Each a wrong argument of a kernel that is otherwise called rightly, and what the refusal says."""
-    floats = np.empty((1, 3, 8, 9), np.float32)
+    floats = np.zeros((1, 3, 8, 9), np.float32)
     yield {"offsets": [0, 2]}, "offsets must rise from 0 to the number of hits, 1"
     yield {"offsets": [1, 1]}, "offsets must rise"
     yield {"offsets": [0, 2, 1], "image": np.empty((2, 3, 8, 9), np.float32)}, "offsets must rise"
