@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 
 from hpc_nuvlm.config import Run
+from hpc_nuvlm.engine.state import share_files
 from hpc_nuvlm.errors import ConfigError
 from hpc_nuvlm.runs import open_run
 from hpc_nuvlm.store import open_dataset
@@ -21,6 +22,7 @@ def release_run(folder: Path, out: Path | None = None) -> dict:
         raise ConfigError(f"{model}: holds no whole model; release a run that has ended, and that has no adapters")
     out = out or nano.shipped_place()
     nano.release(model, out, lineage_of(run, shipped_before(run)))
+    share_files(out)
     return json.loads((out / nano.RELEASE).read_text())
 
 

@@ -242,4 +242,5 @@ def export_best(run: Run, dataset: Dataset) -> Path:
     folder = run.folder / ("adapter" if adapters else "model")
     shutil.rmtree(folder, ignore_errors=True)
     load_best(run, num_views(run, dataset)).export(folder)
+    state.share_files(folder)
     return folder

@@ -42,6 +42,9 @@ def test_a_released_run_opens_by_name_and_says_what_the_run_said(pretrained, run
     assert set(told["trained_on"]) == {str(pretrained.data.dataset)}
     weights = load_file(tmp_path / "weights" / nano.WEIGHTS)
     assert {tensor.dtype for tensor in weights.values()} == {torch.bfloat16}
+    for folder in (tmp_path / "weights", pretrained.folder / "model", *(pretrained.folder / "checkpoints").iterdir()):
+        readers = folder.stat().st_mode & 0o444
+        assert {path.stat().st_mode & 0o444 for path in folder.iterdir()} == {readers}, "as its folder"
     monkeypatch.setattr(nano, "shipped_place", lambda: tmp_path / "weights")
     run = parse_run(run_fields | {"model": {"family": "vlm"}}, where="test")
     shipped, own = build_task(run, num_views=3), build_task(pretrained, num_views=3)
@@ -90,6 +93,11 @@ def test_a_release_of_what_began_with_the_shipped_weights_says_what_these_came_f
     told = release_run(tmp_path / "last")
     assert told["run"] == "last" and told["began_with"] == first and told["sha256"] != first["sha256"]
     assert told["taught_by"]["steps"] == 0 and told["taught_by"]["began_with"] == first
+    # It looks at as many patches as what it began with, which its own configuration does not say
+    config = json.loads((tmp_path / "weights" / "config.json").read_text())
+    assert told["patches"] == config["lit_patches"] == 24
+    assert {config[at]["dtype"] for at in ("text_config", "vision_config")} == {config["dtype"]} == {"bfloat16"}
+    assert "local" not in (tmp_path / "weights" / "tokenizer_config.json").read_text()
     # Once more: its own weights are the shipped ones now
     assert release_run(tmp_path / "last") == told
 

@@ -65,6 +65,7 @@ def save_checkpoint(folder: Path, tensors: Tensors, position: Position) -> None:
             flat |= {f"{kind}/{name}": value.contiguous() for kind, value in moments.items()}
         save_file(flat, partial / TENSORS)
         (partial / POSITION).write_text(_sealed(position, partial / TENSORS))
+        share_files(partial)
         for path in (*(partial / name for name in FILES), partial):
             _sync(path)
         if folder.exists():
@@ -74,6 +75,12 @@ def save_checkpoint(folder: Path, tensors: Tensors, position: Position) -> None:
     except (OSError, SafetensorError) as error:
         shutil.rmtree(partial, ignore_errors=True)
         raise CheckpointError(_why_not_written(folder, tensors, error)) from error
+
+
+def share_files(folder: Path) -> None:
+    """Let whoever may read a folder read its files: safetensors writes them for their owner alone."""
+    for path in filter(Path.is_file, folder.iterdir()):
+        path.chmod(folder.stat().st_mode & 0o666)
 
 
 def _require_finite(folder: Path, tensors: Tensors) -> None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 import shutil
+from collections.abc import Callable
 from importlib.resources import files
 from pathlib import Path
 
@@ -33,6 +34,7 @@ from hpc_nuvlm.models.vlm.lit import LIT_PATCHES
 NAME = "nuvlm-nano"
 WEIGHTS, RELEASE = "model.safetensors", "release.json"
 LARGEST_MB = 25
+LOCAL_NOTES = ("is_local", "local_files_only")
 # base: "untrained:SHAPE"
 UNTRAINED = "untrained:"
 BEGIN, END, PAD, IMAGE = "<|begin_of_text|>", "<|end_of_text|>", "<|pad|>", "<|image|>"
@@ -179,11 +181,26 @@ def release(model: Path, folder: Path, lineage: dict) -> Path:
     if size_mb > LARGEST_MB:
         raise ConfigError(f"{model}: {size_mb:.0f} MB in bf16; what is shipped has at most {LARGEST_MB}")
     shutil.copytree(model, folder, dirs_exist_ok=True)
-    config = json.loads((folder / "config.json").read_text()) | {LIT_PATCHES: lineage["patches"]}
-    (folder / "config.json").write_text(json.dumps(config, indent=1) + "\n")
+    config = _edit(folder / "config.json", _told_bf16)
+    # What transformers notes of a folder that it has read on this machine
+    _edit(folder / "tokenizer_config.json", lambda fields: {k: v for k, v in fields.items() if k not in LOCAL_NOTES})
     save_file(weights, folder / WEIGHTS, metadata={"format": "pt"})
-    (folder / RELEASE).write_text(json.dumps({"sha256": digest(folder / WEIGHTS), **lineage}, indent=1) + "\n")
+    told = {"sha256": digest(folder / WEIGHTS), **lineage, "patches": config.get(LIT_PATCHES)}
+    (folder / RELEASE).write_text(json.dumps(told, indent=1) + "\n")
     return folder
+
+
+def _edit(path: Path, change: Callable[[dict], dict]) -> dict:
+    """Rewrite a JSON file; returns what it holds now."""
+    fields = change(json.loads(path.read_text()))
+    path.write_text(json.dumps(fields, indent=1) + "\n")
+    return fields
+
+
+def _told_bf16(config: dict) -> dict:
+    """A model's config.json, and those of its towers inside, for weights in bf16."""
+    towers = {name: _told_bf16(value) for name, value in config.items() if isinstance(value, dict) and "dtype" in value}
+    return config | towers | {"dtype": "bfloat16"}
 
 
 def digest(path: Path) -> str:
