@@ -9,7 +9,7 @@ ON_DATASET := data.dataset=$(DATASET)
 TRAIN := $(BIN)/deepspeed --num_accelerators 2 launch/train.py
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
-.PHONY: install test fast faults bench bench-data demo demo-data demo-cnn demo-nano demo-table pretraining-data teacher nano science science-modular science-told science-dune control lint clean
+.PHONY: install test fast faults bench bench-data demo demo-data demo-cnn demo-nano demo-table pretraining-data ending-data teacher teacher-ending nano science science-modular science-told science-dune control lint clean
 
 install: $(BIN)/.installed
 
@@ -72,11 +72,25 @@ pretraining-data: install
 teacher: pretraining-data
 	test -d runs/teacher-dune/model || $(TRAIN) configs/teacher-dune.yaml
 
-# The parts of nuvlm-nano's pretraining, and its weights put where the package finds them
-nano: teacher
+# The same for the last part of its pretraining: events that the others did not see
+ENDING := split={train: 0.9, val: 0.1}
+
+ending-data: install
+	test -f datasets/simulated-dune/manifest.json || $(BIN)/nuvlm simulate configs/simulate-dune.yaml --out datasets/simulated-dune
+	test -f datasets/ending-dune/manifest.json || $(BIN)/nuvlm simulate configs/simulate-pretrain-dune.yaml --out datasets/ending-dune events=15000 seed=105 '$(ENDING)'
+	test -f datasets/ending-wide/manifest.json || $(BIN)/nuvlm simulate configs/simulate-pretrain-wide.yaml --out datasets/ending-wide events=6000 seed=106 '$(ENDING)'
+	test -f datasets/ending-modular/manifest.json || $(BIN)/nuvlm simulate configs/simulate-pretrain-modular.yaml --out datasets/ending-modular events=4500 seed=107 '$(ENDING)'
+
+teacher-ending: ending-data
+	test -d runs/teacher-ending/model || $(TRAIN) configs/teacher-ending.yaml
+
+# The parts of nuvlm-nano's pretraining, each followed by its weights put where the package finds them
+nano: teacher teacher-ending
 	$(TRAIN) configs/pretrain-tower.yaml
 	$(TRAIN) configs/pretrain-nano.yaml
 	$(BIN)/nuvlm release runs/pretrain-nano
+	$(TRAIN) configs/pretrain-nano-ending.yaml
+	$(BIN)/nuvlm release runs/pretrain-nano-ending
 
 # The tables of docs/results.md: hours; stopped, the same command continues
 science: science-modular science-told science-dune

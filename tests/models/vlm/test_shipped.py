@@ -64,8 +64,8 @@ def test_it_tells_published_maps_apart_that_it_never_saw(maps, run, task, cvn_de
             for batch in batches(maps, run, cvn_detector)
         ]
     right = torch.cat(right).double()
-    # 0.827 of 802 such events (docs/results.md); four standard deviations of this number of events below
-    assert len(right) > 60 and right.mean() > 0.827 - 4 * (0.827 * 0.173 / len(right)) ** 0.5
+    # 0.825 of 802 such events (docs/results.md); four standard deviations of this number of events below
+    assert len(right) > 60 and right.mean() > 0.825 - 4 * (0.825 * 0.175 / len(right)) ** 0.5
 
 
 @pytest.mark.slow
@@ -76,4 +76,5 @@ def test_what_it_says_of_them_can_be_read_and_names_the_class_that_it_scores(map
     named = [read_class(text, CLASSES) for text in prediction.text]
     scored = [CLASSES[number] for number in prediction.log_probability_BC.argmax(1).tolist()]
     assert all(len(read(text)) >= 5 for text in prediction.text)
-    assert np.mean([one == other for one, other in zip(named, scored)]) > 0.7
+    # 0.98 is what it is to reach (0.991 of simulated events); four standard deviations of this number of texts below
+    assert np.mean([one == other for one, other in zip(named, scored)]) > 0.98 - 4 * (0.98 * 0.02 / len(named)) ** 0.5
