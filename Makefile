@@ -110,7 +110,7 @@ science-modular: install
 # What the shipped model says of events that it never saw
 science-told: install
 	test -f datasets/simulated-told/manifest.json || $(BIN)/nuvlm simulate configs/simulate-dune.yaml --out datasets/simulated-told events=4400 seed=78 'split={val: 0.5, test: 0.5}'
-	$(BIN)/python launch/train.py configs/zero-shot-nano.yaml folder=runs/shipped-nano data.dataset=datasets/simulated-told
+	$(BIN)/python launch/train.py configs/zero-shot-nano.yaml folder=runs/shipped-nano data.dataset=datasets/simulated-told data.train_split=val
 	$(BIN)/torchrun --nproc-per-node 2 launch/explain.py runs/shipped-nano --data datasets/simulated-told --split test --thresholds-from datasets/simulated-told:val --precision 0.95 --out runs/explained-nano --markdown runs/explained-nano/tables.md
 
 HELD_OUT := zero-shot-nano zero-shot-cnn cnn-1 cvn-1 vit-1 transferred-cnn-1 tower-1 nano-1
