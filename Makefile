@@ -84,7 +84,7 @@ ending-data: install
 teacher-ending: ending-data
 	test -d runs/teacher-ending/model || $(TRAIN) configs/teacher-ending.yaml
 
-# The parts of nuvlm-nano's pretraining, each followed by its weights put where the package finds them
+# The parts of nuvlm-nano's pretraining; the last begins with what the package finds, so weights are put there twice
 nano: teacher teacher-ending
 	$(TRAIN) configs/pretrain-tower.yaml
 	$(TRAIN) configs/pretrain-nano.yaml

@@ -10,6 +10,7 @@ import json
 import os
 import shutil
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from hashlib import file_digest, sha256
 from pathlib import Path
@@ -79,8 +80,10 @@ def save_checkpoint(folder: Path, tensors: Tensors, position: Position) -> None:
 
 def share_files(folder: Path) -> None:
     """Let whoever may read a folder read its files: safetensors writes them for their owner alone."""
-    for path in filter(Path.is_file, folder.iterdir()):
-        path.chmod(folder.stat().st_mode & 0o666)
+    # Some mounted file systems take no permissions, and nothing is lost by that
+    with suppress(OSError):
+        for path in filter(Path.is_file, folder.iterdir()):
+            path.chmod(folder.stat().st_mode & 0o666)
 
 
 def _require_finite(folder: Path, tensors: Tensors) -> None:
