@@ -41,6 +41,18 @@ def test_what_is_saved_is_loaded(tensors, tmp_path):
     assert state.checkpoints(tmp_path) == [folder]
 
 
+def test_a_file_system_that_takes_no_permissions_takes_a_checkpoint(tensors, tmp_path, monkeypatch):
+    refused = []
+
+    def refuse(path: Path, mode: int):
+        refused.append(path.name)
+        raise PermissionError("not on this file system")
+
+    monkeypatch.setattr(Path, "chmod", refuse)
+    state.save_checkpoint(tmp_path / "c", tensors, POSITION)
+    assert refused and sorted(path.name for path in (tmp_path / "c").iterdir()) == [state.POSITION, state.TENSORS]
+
+
 def test_a_checkpoint_holds_no_pickle(tensors, tmp_path):
     state.save_checkpoint(tmp_path / "c", tensors, POSITION)
     assert sorted(path.name for path in (tmp_path / "c").iterdir()) == ["position.json", "tensors.safetensors"]
